@@ -1,0 +1,22 @@
+"""What a data module yields and a training step reads."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """B images as the training step sees them.
+
+    Attributes:
+        view: (B, C, H, W) float, the query's augmented, standardised view.
+        key_view: (B, C, H, W) float, the key's view of the same images; the same tensor as ``view``
+            where both encoders look at one view.
+        label: (B,) int64, the source label.
+        index: (B,) int64, the image's row in the *data set* (never in the rank's shard), 0 <= index < N.
+    """
+
+    view: Tensor
+    key_view: Tensor
+    label: Tensor
+    index: Tensor
