@@ -1,0 +1,101 @@
+"""The summary in plain words: what each method keeps or loses, what CTC gains over CE, and what it costs."""
+
+from math import hypot, isnan
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from ctc_lightning.analysis.methods import is_baseline, label, ordered
+from ctc_lightning.analysis.table import percent, row_label
+from ctc_lightning.analysis.trade_off import CLASSIFIER, HEADLINE, SOURCE
+
+ONE_SEED = 0.01  # without a spread over seeds, less than a point proves nothing
+VISIBLE = 0.0005  # a smaller difference prints as 0.0
+
+Rows = dict[str, Any]  # one method's summary rows by target, the source among them
+
+
+def verdict(summary: pd.DataFrame, protocol: str = HEADLINE) -> str:
+    """One data set's findings, a line or three for each method, in both directions.
+
+    A difference d counts when |d| > 2 std: the sample standard deviation over seeds of d itself for a drop,
+    hypot(std₁, std₂) between two methods; for one seed, when |d| exceeds one point. A CTC method meets, on
+    the source and on each target, the cross-entropy run that is best there at the end.
+
+    Args:
+        summary: one data set's rows of `ctc_lightning.analysis.summary`.
+        protocol: the probe whose numbers are judged.
+    """
+    rows_of: dict[tuple[str, str], Rows] = {}
+    for row in summary[summary["protocol"].isin([protocol, CLASSIFIER])].itertuples():
+        rows_of.setdefault((str(row.method), str(row.stopped)), {})[str(row.target)] = row
+    methods = ordered(method for method, _ in rows_of)
+    baselines = [rows_of[method, "at the end"] for method in methods if is_baseline(method)]
+    same = "within one point" if summary["n"].min() == 1 else "no difference beyond the seeds' spread"
+    lines = []
+    for method in methods:
+        end, early = rows_of[method, "at the end"], rows_of.get((method, "early"))
+        lines.append(f"{label(method)} {_memory(end)}.")
+        if baselines and not is_baseline(method):
+            lines += [f"  {_gain(end, baselines, same)}.", f"  {_cost(end, baselines, same)}."]
+        if early:
+            lines.append(f"  {row_label(early[SOURCE])}: {_both(early)}; at the end: {_both(end)}.")
+    return "\n".join(lines)
+
+
+def _memory(end: Rows) -> str:
+    """What is left at the end of what was there at the peak."""
+    probes = _probes(end)
+    lost = {
+        name: row
+        for name, row in probes.items()
+        if row.drop_mean > 0 and _counts(row.drop_mean, row.drop_std)
+    }
+    falls = [f"{name} ({percent(row.peak_mean)} → {percent(row.final_mean)})" for name, row in lost.items()]
+    return _listed({"loses": falls, "keeps": [name for name in probes if name not in lost]})
+
+
+def _gain(end: Rows, baselines: list[Rows], same: str) -> str:
+    """Transfer at the end, target by target."""
+    findings: dict[str, list[str]] = {"higher on": [], "lower on": [], f"{same} on": []}
+    for name, row in _probes(end).items():
+        if rivals := [rows[name] for rows in baselines if name in rows]:
+            difference, counts = _difference(row, rivals)
+            verb = "higher on" if difference > 0 else "lower on"
+            findings[verb if counts else f"{same} on"].append(
+                f"{name} ({percent(difference, sign=True)})" if counts else name
+            )
+    return f"Against the best CE on each target, at the end: {_listed(findings)}"
+
+
+def _cost(end: Rows, baselines: list[Rows], same: str) -> str:
+    """Source accuracy at the end."""
+    difference, counts = _difference(end[SOURCE], [rows[SOURCE] for rows in baselines])
+    verb = "gains" if difference > 0 else "costs"
+    return f"Source accuracy: {f'{verb} {percent(abs(difference))} points' if counts else same}"
+
+
+def _both(rows: Rows) -> str:
+    transfer = fmean(row.final_mean for row in _probes(rows).values())
+    return f"mean transfer {percent(transfer)}, source {percent(rows[SOURCE].final_mean)}"
+
+
+def _difference(row: Any, rivals: list[Any]) -> tuple[float, bool]:
+    """Final accuracy over the best rival's, and whether that counts."""
+    rival = max(rivals, key=lambda rival: rival.final_mean)
+    difference = row.final_mean - rival.final_mean
+    return difference, _counts(difference, row.final_std, rival.final_std)
+
+
+def _counts(difference: float, *stds: float) -> bool:
+    limit = ONE_SEED if any(map(isnan, stds)) else max(2 * hypot(*stds), VISIBLE)
+    return abs(difference) > limit
+
+
+def _probes(rows: Rows) -> Rows:
+    return {target: row for target, row in rows.items() if target != SOURCE}
+
+
+def _listed(findings: dict[str, list[str]]) -> str:
+    return "; ".join(f"{verb} {', '.join(names)}" for verb, names in findings.items() if names)

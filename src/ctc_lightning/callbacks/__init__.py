@@ -1,0 +1,9 @@
+"""What happens beside the training: probes, checkpoints, provenance, RNG state, the summary."""
+
+from ctc_lightning.callbacks.milestones import MilestoneCheckpoint
+from ctc_lightning.callbacks.provenance import Provenance
+from ctc_lightning.callbacks.rng_state import RandomState
+from ctc_lightning.callbacks.summary import Summary
+from ctc_lightning.callbacks.transfer_probe import TransferProbe
+
+__all__ = ["MilestoneCheckpoint", "Provenance", "RandomState", "Summary", "TransferProbe"]

@@ -1,0 +1,33 @@
+"""Checkpoints to look back at: every n epochs and at the end of each stage."""
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
+
+
+class MilestoneCheckpoint(Checkpoint):
+    """Saves ``epoch_005.ckpt`` (after 5 finished epochs, as in ``results.csv``) and ``stage_NAME.ckpt``.
+
+    Args:
+        dirpath: where they go.
+        every_n_epochs: n >= 1; the last epoch is saved too.
+
+    Raises:
+        ValueError: n < 1.
+    """
+
+    def __init__(self, dirpath: str, every_n_epochs: int) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"checkpoints: every_n_epochs is {every_n_epochs}; it must be at least 1.")
+        self.dirpath = Path(dirpath)
+        self.every_n_epochs = every_n_epochs
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save what is due."""
+        finished = trainer.current_epoch + 1
+        if finished % self.every_n_epochs == 0 or finished == trainer.max_epochs:
+            trainer.save_checkpoint(self.dirpath / f"epoch_{finished:03d}.ckpt")
+        stage = pl_module.stage_schedule.ends_with(trainer.current_epoch)
+        if stage is not None:
+            trainer.save_checkpoint(self.dirpath / f"stage_{stage}.ckpt")

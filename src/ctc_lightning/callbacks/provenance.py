@@ -1,0 +1,90 @@
+"""What a run was: ``config.yaml`` and ``provenance.json`` in its directory, the configuration in its checkpoints."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+
+_PACKAGES = (
+    "ctc-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "hydra-core",
+    "omegaconf", "scikit-learn", "numpy", "pandas",
+)  # fmt: skip
+
+
+class Provenance(pl.Callback):
+    """Writes the composed configuration, versions, commit, command, hardware and duration of a run.
+
+    Args:
+        run_dir: the run's directory.
+
+    Attributes:
+        config: the composed configuration as plain values; ``train.py`` sets it.
+    """
+
+    def __init__(self, run_dir: str) -> None:
+        self.run_dir = Path(run_dir)
+        self.config: Any = {}
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Write both files before the first step."""
+        self.began = time.monotonic()
+        if trainer.is_global_zero:
+            self.run_dir.mkdir(parents=True, exist_ok=True)
+            OmegaConf.save(OmegaConf.create(self.config), self.run_dir / "config.yaml")
+            self.write(trainer, "running")
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Add how long it took."""
+        if trainer.is_global_zero:
+            self.write(trainer, "finished")
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]  # noqa: ARG002
+    ) -> None:
+        """A checkpoint says by itself how it was made."""
+        checkpoint["config"] = self.config
+
+    def write(self, trainer: pl.Trainer, status: str) -> None:
+        """Write ``provenance.json``."""
+        record = {
+            "status": status,
+            "seconds": round(time.monotonic() - self.began, 1),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "commit": git_commit(),
+            "hardware": hardware(trainer),
+            "python": platform.python_version(),
+            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        }
+        (self.run_dir / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, with ``+changes`` if the tree differs from it."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout  # noqa: S603, S607
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel").strip()) != here.parents[2]:
+            return None  # installed inside somebody else's repository
+        return git("rev-parse", "--short", "HEAD").strip() + ("+changes" if git("status", "--porcelain").strip() else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def hardware(trainer: pl.Trainer) -> str:
+    """A line such as ``2 × cpu (2 cores, x86_64)``."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{trainer.world_size} × {torch.cuda.get_device_name(device)}"
+    return f"{trainer.world_size} × {device.type} ({os.cpu_count()} cores, {platform.machine()})"

@@ -1,0 +1,54 @@
+"""A few plain sentences when a run is over."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities import rank_zero_info
+
+from ctc_lightning.callbacks.results import ResultsTable
+
+
+class Summary(pl.Callback):
+    """Tells, from ``results.csv``, where source accuracy and each target peaked and where they ended.
+
+    The peak is the test accuracy at the epoch that was best on validation.
+
+    Args:
+        run_dir: the run's directory.
+        protocol: the probe to tell of.
+    """
+
+    def __init__(self, run_dir: str, protocol: str) -> None:
+        self.run_dir = Path(run_dir)
+        self.protocol = protocol
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Print the summary on rank 0."""
+        table = ResultsTable(self.run_dir / "results.csv", "", "", 0)
+        curves: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)
+        for _, _, _, epoch, _, protocol, target, metric, value in table.rows():
+            curves[protocol, target, metric][int(epoch)] = float(value)
+        if trainer.is_global_zero and curves:
+            rank_zero_info("\n".join(["", *self.sentences(curves), f"Everything is in {self.run_dir}"]))
+
+    def sentences(self, curves: dict[tuple[str, str, str], dict[int, float]]) -> list[str]:
+        """One sentence for the source, one for each target."""
+        lines = []
+        for (protocol, target, metric), test in curves.items():
+            if metric != "top1" or protocol not in ("classifier", self.protocol):
+                continue
+            val = curves[protocol, target, "val_top1"]
+            peak_epoch, last = max(val, key=lambda epoch: (val[epoch], -epoch)), max(test)
+            peak, final = test[peak_epoch], test[last]
+            if protocol == "classifier":
+                lines.append(f"Source accuracy is {final:.1%} after {last} epochs.")
+            elif peak_epoch == last:
+                lines.append(f"  {target}: {final:.1%}, its best ({protocol} probe).")
+            else:
+                change = "lost" if peak > final else "gained"
+                lines.append(
+                    f"  {target}: {peak:.1%} at epoch {peak_epoch}, {final:.1%} at the end, "
+                    f"{abs(peak - final) * 100:.1f} points {change}."
+                )
+        return lines

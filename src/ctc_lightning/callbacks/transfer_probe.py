@@ -1,0 +1,149 @@
+"""The temporal analysis: what the frozen features are worth elsewhere, while training goes on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.seed import isolate_rng
+from torch import Tensor, nn
+
+from ctc_lightning.callbacks.results import ResultsTable
+from ctc_lightning.evaluation.features import extract_features
+from ctc_lightning.evaluation.protocol import Features, Probe
+
+
+class TransferProbe(pl.Callback):
+    """Probes frozen features on every target at epoch 0, every n epochs, at chosen epochs and at the end.
+
+    Rows go to ``results.csv`` and to the loggers as ``transfer/<target>/<protocol>``. Weights, module
+    modes and random numbers of the training are exactly as without it.
+
+    Args:
+        protocols: by name, each a ``Probe``.
+        every_n_epochs: n >= 1.
+        also_at: further epochs, where curves bend early.
+        targets: which of the data module's targets; None: all.
+        run_dir: where ``results.csv`` goes.
+        method: for its column.
+        seed: for its column.
+        batch_size: images at a time.
+
+    Raises:
+        ValueError: n < 1; at the start of training, a target that the data do not have.
+
+    An epoch counts finished epochs: 0 is before training.
+    """
+
+    def __init__(
+        self,
+        protocols: Mapping[str, Probe],
+        every_n_epochs: int,
+        run_dir: str,
+        method: str,
+        seed: int,
+        also_at: Sequence[int] = (),
+        targets: Sequence[str] | None = None,
+        batch_size: int = 500,
+    ) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"transfer probe: every_n_epochs is {every_n_epochs}; it must be at least 1.")
+        self.protocols = dict(protocols)
+        self.every_n_epochs = every_n_epochs
+        self.also_at = frozenset(also_at)
+        self.targets = targets
+        self.batch_size = batch_size
+        self.results = ResultsTable(Path(run_dir) / "results.csv", Path(run_dir).name, method, seed)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Fail before training if a target does not exist."""
+        available = trainer.datamodule.targets  # type: ignore[attr-defined]
+        unknown = [target for target in self.targets or () if target not in available]
+        if unknown:
+            raise ValueError(
+                f"transfer probe: target {unknown[0]!r} is unknown; this data set has {', '.join(available)}."
+            )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Probe the network before its first step; a resumed run goes on below its checkpoint's rows."""
+        if trainer.is_global_zero:
+            self.results.keep_epochs_up_to(trainer.current_epoch if trainer.global_step else -1)
+        if trainer.global_step == 0:
+            self.probe(trainer, pl_module, finished=0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Probe when due."""
+        finished = trainer.current_epoch + 1
+        if (
+            finished % self.every_n_epochs == 0
+            or finished in self.also_at
+            or finished == trainer.max_epochs
+        ):
+            self.probe(trainer, pl_module, finished)
+
+    def probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule, finished: int) -> None:
+        """Score all targets under all protocols, on rank 0, from features that all ranks computed."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        network = pl_module.network
+        with isolate_rng(), evaluating(network):
+            features = {
+                name: {
+                    split: extract_features(
+                        network.backbone, images.image, data.standardise, pl_module.device, self.batch_size
+                    )
+                    for split, images in splits.items()
+                }
+                for name, splits in data.image_sets.items()
+            }
+            if trainer.is_global_zero:
+                rows = list(self.source_rows(network, data, features["source"]))
+                rows += self.target_rows(data, features)
+                self.results.append(finished, trainer.global_step, rows)
+                logged = {
+                    f"transfer/{target}/{protocol}": value
+                    for protocol, target, metric, value in rows
+                    if metric == "top1"
+                }
+                for logger in trainer.loggers:
+                    logger.log_metrics(logged, step=trainer.global_step)
+        trainer.strategy.barrier("transfer probe")
+
+    @staticmethod
+    def source_rows(
+        network: nn.Module, data: Any, features: Mapping[str, Tensor]
+    ) -> Iterator[tuple[str, str, str, float]]:
+        """The network's own classifier on its source task."""
+        with torch.no_grad():
+            for metric, split in (("top1", "test"), ("val_top1", "val")):
+                label = data.image_sets["source"][split].labels[data.source_label]
+                predicted = network.classifier(features[split]).argmax(1).cpu()
+                yield "classifier", "source", metric, (predicted == label).double().mean().item()
+
+    def target_rows(
+        self, data: Any, features: Mapping[str, Mapping[str, Tensor]]
+    ) -> Iterator[tuple[str, str, str, float]]:
+        """Every target under every protocol."""
+        for target in self.targets or data.targets:
+            name = data.targets[target]
+            splits = {
+                split: Features(h_NF.double().cpu().numpy(), data.image_sets[name][split].labels[target].numpy())
+                for split, h_NF in features[name].items()
+            }
+            for protocol, probe in self.protocols.items():
+                score = probe.score(splits["train"], splits["val"], splits["test"])
+                yield protocol, target, "top1", score.top1
+                yield protocol, target, "val_top1", score.val_top1
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put ``module`` in eval mode and every submodule back into the mode it had."""
+    modes = [(child, child.training) for child in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for child, mode in modes:
+            child.training = mode

@@ -1,0 +1,70 @@
+"""The network's moving average as the past. B: images, D: projection."""
+
+from copy import deepcopy
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from ctc_lightning.key_encoder.protocol import KeyEncoder
+
+
+class MomentumEncoder(KeyEncoder):
+    """θ' ← μ θ' + (1 − μ) θ after every optimizer step; k = normalise(g'(f'(x))).
+
+    Args:
+        momentum: μ in [0, 1]; 0 is the query network one step ago, 1 never moves.
+        batch_norm: ``batch``: the key network normalises by its own batch's statistics (train mode).
+            ``running``: it normalises by running statistics that follow the query network's by the same
+            average (eval mode), so that nothing leaks between the images of a batch.
+
+    Raises:
+        ValueError: ``momentum`` outside [0, 1] or an unknown ``batch_norm``.
+
+    Source: He et al. 2020, arXiv 1911.05722, section 3.2. Unlike there, a head is averaged too, starts as
+    an exact copy, and BatchNorm's buffers are not left behind.
+    """
+
+    encoder: nn.Sequential
+
+    def __init__(self, momentum: float, batch_norm: Literal["batch", "running"] = "batch") -> None:
+        super().__init__()
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"key encoder: momentum is {momentum}; it must lie in [0, 1], for example 0.99.")
+        if batch_norm not in ("batch", "running"):
+            raise ValueError(f"key encoder: batch_norm is {batch_norm!r}; choose 'batch' or 'running'.")
+        self.momentum = momentum
+        self.batch_norm = batch_norm
+
+    def build(self, encoder: nn.Sequential) -> None:
+        """Copy the encoder exactly, head and buffers included."""
+        self.encoder = deepcopy(encoder).requires_grad_(requires_grad=False)
+        self.train(self.training)
+
+    def begin(self, encoder: nn.Sequential) -> None:
+        """Start the average at today's weights."""
+        self.encoder.load_state_dict(encoder.state_dict())
+
+    @torch.no_grad()
+    def update(self, encoder: nn.Sequential) -> None:
+        """One step of the average, over all tensors at once."""
+        mine, today = list(self.encoder.parameters()), list(encoder.parameters())
+        if self.batch_norm == "running":
+            floating = [
+                (a, b)
+                for a, b in zip(self.encoder.buffers(), encoder.buffers(), strict=True)
+                if a.is_floating_point()
+            ]
+            mine += [a for a, _ in floating]
+            today += [b for _, b in floating]
+        torch._foreach_lerp_(mine, today, 1 - self.momentum)  # noqa: SLF001 - as in torch.optim.swa_utils
+
+    def train(self, mode: bool = True) -> "MomentumEncoder":  # noqa: FBT001, FBT002 - nn.Module's signature
+        """With ``batch_norm='running'`` stay in eval mode."""
+        return super().train(mode and self.batch_norm == "batch")
+
+    @torch.no_grad()
+    def forward(self, key_view: Tensor, query_BD: Tensor) -> Tensor:  # noqa: ARG002 - the protocol's signature
+        """Embed ``key_view`` (B, C, H, W) to keys (B, D), without gradient."""
+        return normalize(self.encoder(key_view), dim=-1)

@@ -1,0 +1,117 @@
+"""One remembered key per training image. B: queries, N: images, K: negatives, D: projection."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ctc_lightning.batch import Batch
+from ctc_lightning.distributed import gather
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude, may_meet
+
+
+class MemoryBank(Memory):
+    """k⁺ = M_i and K⁻ ⊂ {M_j}, M ∈ ℝ^{N×D}; after the step M_i ← normalise(m M_i + (1 − m) k_i).
+
+    Args:
+        momentum: m in [0, 1].
+        num_negatives: K negatives, drawn uniformly without replacement; None: all rows but the excluded.
+        exclude: ``image`` (default): every row but i. ``class``: every row of another class.
+        shared_negatives: one draw for the whole batch (default: the cost does not depend on N), or, if
+            False, one for each image, as in the reference. Each image's negatives have the same law.
+
+    Raises:
+        ValueError: a momentum outside [0, 1], ``num_negatives`` < 1 or more than there are, an unknown
+            ``exclude``.
+
+    M starts uniform in ±1/√(D/3), of about unit norm (dt-tradeoff@a36516b ctc/instance.py:53-67 for all
+    rows, ctc/memory.py:6 for K rows). Images that a batch holds twice are averaged first, so that their
+    order does not matter.
+    """
+
+    stores_positive = True
+    row_ND: Tensor
+    label_N: Tensor
+
+    def __init__(
+        self,
+        momentum: float,
+        num_negatives: int | None = None,
+        exclude: Exclude = "image",
+        *,
+        shared_negatives: bool = True,
+    ) -> None:
+        super().__init__()
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"memory bank: momentum is {momentum}; it must lie in [0, 1], for example 0.9.")
+        if num_negatives is not None and num_negatives < 1:
+            raise ValueError(
+                f"memory bank: num_negatives is {num_negatives}; draw at least 1, or null for all rows."
+            )
+        check_exclude("memory bank", exclude, ("image", "class"))
+        self.momentum = momentum
+        self.num_negatives = num_negatives
+        self.exclude = exclude
+        self.shared_negatives = shared_negatives
+
+    def allocate(self, dim: int, label_N: Tensor) -> None:
+        """Start the rows at random and note every image's label."""
+        self.num_images = len(label_N)
+        bound = 1 / math.sqrt(dim / 3)
+        self.register_buffer("row_ND", torch.empty(self.num_images, dim).uniform_(-bound, bound))
+        self.register_buffer("label_N", label_N.clone())
+        self.register_buffer("index_N", torch.arange(self.num_images), persistent=False)
+
+        most_excluded = 1 if self.exclude == "image" else int(label_N.bincount().max())
+        available = self.num_images - most_excluded
+        if (self.num_negatives or 1) > available:
+            raise ValueError(
+                f"memory bank: num_negatives is {self.num_negatives}, but only {available} of the "
+                f"{self.num_images} training images may be negatives with exclude={self.exclude!r}; "
+                f"choose at most {available}, or null for all."
+            )
+        # K allowed rows are certain to be among the first K + most_excluded of any order
+        self.window = self.num_negatives and self.num_negatives + most_excluded
+
+    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:  # noqa: ARG002 - protocol
+        """Row i as positive; all rows, or the first K allowed ones of a random order, as negatives."""
+        return self.keys(batch, *self.choose(batch))
+
+    def choose(self, batch: Batch) -> tuple[Tensor | None, Tensor | None, Tensor]:
+        """Choose the negatives: which rows (R,), which column of them (B, K), and which pairs may meet."""
+        if self.window is None:
+            return None, None, may_meet(self.exclude, batch, self.index_N, self.label_N)
+
+        order_N = torch.randperm(self.num_images, device=self.row_ND.device)
+        if self.shared_negatives:
+            row_R, column_BK = order_N[: self.window], None
+            allowed_BK = may_meet(self.exclude, batch, row_R, self.label_N[row_R])
+        else:  # each image begins elsewhere in the same random order, which goes round
+            begin_B1 = torch.randint(self.num_images, (len(batch.index), 1), device=order_N.device)
+            row_R, column_BK = None, order_N[(begin_B1 + self.index_N[: self.window]) % self.num_images]
+            allowed_BK = may_meet(self.exclude, batch, column_BK, self.label_N[column_BK])
+        allowed_BK = allowed_BK & (allowed_BK.cumsum(1, dtype=torch.int32) <= self.num_negatives)
+        return row_R, column_BK, allowed_BK
+
+    def keys(self, batch: Batch, row_R: Tensor | None, column_BK: Tensor | None, allowed_BK: Tensor) -> Keys:
+        """Read the chosen rows of this bank."""
+        row_RD = self.row_ND if row_R is None else self.row_ND[row_R]
+        return Keys(self.row_ND[batch.index], row_RD, allowed_BK, self.num_images, column_BK)
+
+    def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:  # noqa: ARG002 - protocol
+        """M_i ← normalise(m M_i + (1 − m) k_i), over all ranks."""
+        self.write(key_BD, batch.index, self.momentum)
+
+    def fill(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:  # noqa: ARG002 - protocol
+        """M_i ← k_i."""
+        self.write(key_BD, batch.index, momentum=0.0)
+
+    @torch.no_grad()
+    def write(self, key_BD: Tensor, index_B: Tensor, momentum: float) -> None:
+        """Average keys (B, D) into rows ``index_B``; the mean key of an image that comes twice."""
+        key_BD, index_B = gather(key_BD, index_B)
+        same_BB = (index_B[:, None] == index_B).to(self.row_ND.dtype)
+        mean_BD = same_BB @ key_BD.to(self.row_ND.dtype) / same_BB.sum(1, keepdim=True)
+        row_BD = self.row_ND[index_B].lerp_(mean_BD, 1 - momentum)
+        self.row_ND[index_B] = normalize(row_BD, dim=-1)

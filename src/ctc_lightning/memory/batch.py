@@ -1,0 +1,29 @@
+"""No memory beyond the batch: the other images of this step. B: queries, G: keys of all ranks, D: projection."""
+
+from torch import Tensor
+
+from ctc_lightning.batch import Batch
+from ctc_lightning.distributed import gather
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude, may_meet
+
+
+class BatchMemory(Memory):
+    """K⁻ = today's keys of the other images of the global batch; k⁺ = today's key.
+
+    Args:
+        exclude: ``image`` (default) or ``class``.
+
+    Raises:
+        ValueError: any other ``exclude``: the batch holds the positive itself.
+    """
+
+    def __init__(self, exclude: Exclude = "image") -> None:
+        super().__init__()
+        check_exclude("in-batch memory", exclude, ("image", "class"))
+        self.exclude = exclude
+
+    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:  # noqa: ARG002 - protocol
+        """All ranks' keys as negatives, without gradient."""
+        key_GD, index_G, label_G = gather(key_BD, batch.index, batch.label)
+        allowed_BG = may_meet(self.exclude, batch, index_G, label_G)
+        return Keys(key_BD, key_GD, allowed_BG, num_stored=len(key_GD))

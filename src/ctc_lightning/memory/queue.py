@@ -1,0 +1,60 @@
+"""A first-in, first-out queue of the most recent keys. B: new keys of all ranks, K: slots, D: projection."""
+
+import torch
+from torch import Tensor
+
+from ctc_lightning.batch import Batch
+from ctc_lightning.distributed import gather
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude, may_meet
+
+
+class KeyQueue(Memory):
+    """K⁻ = the last K keys of all ranks; k⁺ = today's key. Slots that were never written are no keys.
+
+    Args:
+        size: K >= 1.
+        exclude: ``image`` (default) keeps a query from older keys of its own image, ``class`` from its
+            whole class, ``none`` from nothing.
+
+    Raises:
+        ValueError: ``size`` < 1 or an unknown ``exclude``.
+
+    Source: He et al. 2020, arXiv 1911.05722, section 3.2. Here the size need not be a multiple of the
+    batch, labels and image numbers travel with the keys, and empty slots are masked, not random.
+    """
+
+    key_KD: Tensor
+    index_K: Tensor
+    label_K: Tensor
+    cursor: Tensor
+
+    def __init__(self, size: int, exclude: Exclude = "image") -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(f"queue: size is {size}; it must hold at least 1 key, for example 1024.")
+        check_exclude("queue", exclude)
+        self.size = size
+        self.exclude = exclude
+
+    def allocate(self, dim: int, label_N: Tensor) -> None:  # noqa: ARG002 - the protocol's signature
+        """K empty slots: zero keys of image −1."""
+        self.register_buffer("key_KD", torch.zeros(self.size, dim))
+        self.register_buffer("index_K", torch.full((self.size,), -1))
+        self.register_buffer("label_K", torch.full((self.size,), -1))
+        self.register_buffer("cursor", torch.zeros((), dtype=torch.int64))
+
+    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:  # noqa: ARG002 - protocol
+        """Today's keys as positives, all slots as negatives."""
+        allowed_BK = may_meet(self.exclude, batch, self.index_K, self.label_K)
+        return Keys(key_BD, self.key_KD, allowed_BK, num_stored=self.size)
+
+    @torch.no_grad()
+    def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:  # noqa: ARG002 - protocol
+        """Write the batch's keys over the oldest; of more than K keys the last K remain."""
+        key_BD, index_B, label_B = gather(key_BD, batch.index, batch.label)
+        written = torch.arange(len(key_BD), device=self.cursor.device)[-self.size :]
+        slot = (self.cursor + written) % self.size
+        self.key_KD[slot] = key_BD[-self.size :].to(self.key_KD.dtype)
+        self.index_K[slot] = index_B[-self.size :]
+        self.label_K[slot] = label_B[-self.size :]
+        self.cursor.add_(len(key_BD)).remainder_(self.size)

@@ -1,0 +1,169 @@
+"""Cross-entropy plus a contrast with the network's own past, as equations.
+
+B: images, F: features, D: projection, K: negatives, N: training images (suffixes name tensor axes)
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassAccuracy
+
+from ctc_lightning.batch import Batch
+from ctc_lightning.networks.network import Network
+from ctc_lightning.optim.schedule import Schedule
+from ctc_lightning.stage import Stage, StageSchedule
+
+
+class CTCModule(pl.LightningModule):
+    """L = CE(W h, y) + λ · contrast(q, past keys), h = f(x), q = g(h)/|g(h)|, stage by stage.
+
+    Args:
+        network: f (backbone), g (projector) and W (classifier).
+        stages: by name, in order; each has its own λ, key encoder, memory and contrast.
+        optimizer: a constructor ``parameters -> Optimizer``, for example a partial ``torch.optim.SGD``.
+        schedule: the learning-rate factor over each stage.
+        label_N: (N,) int64 labels of the training images; their order is that of ``Batch.index``.
+        max_epochs: the length of the training.
+
+    Raises:
+        ValueError: stages that do not fit the training's length, the network or the data.
+
+    Source: method of Contrastive Temporal Coding, arXiv 2203.03871; two stages as in dt-tradeoff@a36516b
+    train_ctc.py.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        stages: Mapping[str, Stage],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Schedule,
+        label_N: Tensor,
+        max_epochs: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.stage_schedule = StageSchedule(stages, max_epochs)
+        for name, stage in stages.items():
+            stage.build(name, network, label_N)
+        self.stages = nn.ModuleDict(stages)
+        self.stage_name: str | None = None
+        self.make_optimizer = optimizer
+        self.lr_schedule = schedule
+        self.val_top1 = MulticlassAccuracy(network.classifier.out_features, average="micro")
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that training is in."""
+        assert self.stage_name is not None, "no stage has begun"
+        return self.stages[self.stage_name]  # type: ignore[return-value]
+
+    def forward(self, view: Tensor) -> Tensor:
+        """Class logits (B, C) of images (B, channels, H, W)."""
+        return self.network(view)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002 - Lightning's
+        """One step's loss; queries and keys go on to ``on_train_batch_end``."""
+        net, stage = self.network, self.stage
+
+        h_BF = net.backbone(batch.view)
+        loss_ce = cross_entropy(net.classifier(h_BF), batch.label)
+        if stage.contrast is None:
+            self.log_losses(loss=loss_ce)
+            return {"loss": loss_ce}
+
+        projector = stage.projector or net.projector
+        q_BD = normalize(projector(h_BF), dim=-1)
+        k_BD = stage.key_encoder(batch.key_view, q_BD)  # unit norm, no gradient to the network
+        keys = stage.memory.draw(q_BD, k_BD, batch)  # k⁺, K⁻ and which pairs may meet
+        loss_contrast = stage.contrast(q_BD, keys)  # −log p(k⁺ | q; τ)
+
+        loss = loss_ce + stage.weight * loss_contrast  # CE + λ · contrast
+        self.log_losses(loss=loss, ce=loss_ce, contrast=loss_contrast)
+        return {"loss": loss, "query": q_BD, "key": k_BD}
+
+    def on_train_batch_end(self, outputs: Mapping[str, Tensor], batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Remember the batch, last of all: no query meets its own key."""
+        if self.stage.memory is not None:
+            self.stage.memory.put(outputs["query"].detach(), outputs["key"].detach(), batch)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """θ ← θ − step, then θ' ← μ θ' + (1 − μ) θ: once per optimizer step, not per micro-batch."""
+        super().optimizer_step(*args, **kwargs)
+        if self.stage.key_encoder is not None:
+            self.stage.key_encoder.update(self.stage.encoder(self.network))
+
+    # ---------------------------------------------------------------------------------------- stages
+
+    def on_train_epoch_start(self) -> None:
+        """Enter the stage that this epoch belongs to."""
+        name = self.stage_schedule.at(self.current_epoch).name
+        if name != self.stage_name:
+            self.stage_name = name
+            self.begin_stage(self.stage)
+
+    def begin_stage(self, stage: Stage) -> None:
+        """Set the stage's weight decay, let its key encoder copy today's network, fill its memory."""
+        for group in self.trainer.optimizers[0].param_groups:
+            group.setdefault("base_weight_decay", group["weight_decay"])
+            group["weight_decay"] = group["base_weight_decay"] * stage.weight_decay_scale
+        if stage.key_encoder is not None:
+            stage.key_encoder.begin(stage.encoder(self.network))
+        if stage.refresh:
+            self.refresh_memory(stage)
+
+    @torch.no_grad()
+    def refresh_memory(self, stage: Stage) -> None:
+        """M_i ← k_i for every training image: one pass in eval mode, with training augmentation."""
+        assert stage.key_encoder is not None
+        assert stage.memory is not None
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.eval()
+        for samples in data.memory_dataloader():
+            batch = data.on_after_batch_transfer(self.transfer_batch_to_device(samples, self.device, 0), 0)
+            q_BD = normalize(stage.encoder(self.network)(batch.key_view), dim=-1)
+            stage.memory.fill(q_BD, stage.key_encoder(batch.key_view, q_BD), batch)
+        self.train()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the stage: a run resumed within it must not begin it again."""
+        checkpoint["stage"] = self.stage_name
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Resume in the stage that was left."""
+        self.stage_name = checkpoint["stage"]
+
+    # -------------------------------------------------------------------------- optimizer and logs
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """One optimizer for all stages (its momentum carries over), with the rate set at every step."""
+        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        _ = self.trainer.estimated_stepping_batches  # loads the training data, so that the next line is known
+        self.steps_per_epoch = -(-int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches)
+        scheduler = LambdaLR(optimizer, self.lr_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def lr_factor(self, step: int) -> float:
+        """The learning rate of a 0-based optimizer step, as a factor of the optimizer's."""
+        epoch = step / self.steps_per_epoch
+        now = self.stage_schedule.at(step // self.steps_per_epoch)
+        elapsed = min(epoch - now.first_epoch, now.num_epochs)
+        stage: Stage = self.stages[now.name]  # type: ignore[assignment]
+        return stage.lr_scale * self.lr_schedule(elapsed, now.num_epochs)
+
+    def log_losses(self, **losses: Tensor) -> None:
+        """Log each loss of the step and its mean over the epoch."""
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()}, on_epoch=True)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+        """Source accuracy and cross-entropy on the validation images."""
+        logits_BC = self(batch.view)
+        self.val_top1(logits_BC, batch.label)
+        self.log("val/ce", cross_entropy(logits_BC, batch.label), on_epoch=True, sync_dist=True)
+        self.log("val/top1", self.val_top1, on_epoch=True, prog_bar=True)

@@ -1,0 +1,56 @@
+"""Load a backbone's weights from a local file."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+_CLASSIFIERS = {"fc", "classifier", "head", "heads", "head_dist"}
+
+
+def load_weights(backbone: nn.Module, path: Path) -> None:
+    """Load a state dict, name to tensor, into the backbone, stem included.
+
+    The file may also hold the classifier that backbones do without (names under ``fc``, ``classifier``,
+    ``head`` or ``heads``), so files published by timm and torchvision fit as they are. Anything else must
+    match in name and shape.
+
+    Args:
+        backbone: the network to fill, in place.
+        path: ``*.safetensors``, or a file of ``torch.save``, read with ``weights_only=True``.
+
+    Raises:
+        ValueError: no such file, not a state dict, or one of another network.
+    """
+    state = _read(path)
+    shapes = {name: tensor.shape for name, tensor in backbone.state_dict().items()}
+    problems = {
+        "lacks": [name for name in shapes if name not in state],
+        "has another shape for": [n for n in shapes if n in state and state[n].shape != shapes[n]],
+        "also holds": [n for n in state if n not in shapes and n.partition(".")[0] not in _CLASSIFIERS],
+    }
+    if any(problems.values()):
+        found = "; ".join(f"{what} {_shorten(n)}" for what, n in problems.items() if n)
+        raise ValueError(f"the weights file {path} is of another network: it {found}")
+    backbone.load_state_dict({name: state[name] for name in shapes})
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ValueError(f"there is no weights file {path}: give pretrained a file's path, true or false")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f"cannot read the weights file {path}: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"the weights file {path} must hold one dict from parameter name to tensor")
+    return state
+
+
+def _shorten(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

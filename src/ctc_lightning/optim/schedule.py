@@ -1,0 +1,73 @@
+"""How the learning rate runs through a stage: a factor of the base rate.
+
+E: epochs in the stage, e: epochs since the stage began (a fraction within an epoch, 0 <= e < E)
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+
+class Schedule(ABC):
+    """A learning-rate factor over one stage."""
+
+    @abstractmethod
+    def __call__(self, epoch: float, num_epochs: int) -> float:
+        """The factor for the step that begins at ``epoch`` of ``num_epochs``."""
+
+
+class Constant(Schedule):
+    """Factor 1 throughout."""
+
+    def __call__(self, epoch: float, num_epochs: int) -> float:  # noqa: ARG002 - the protocol's signature
+        """Return 1."""
+        return 1.0
+
+
+class Cosine(Schedule):
+    """½(1 + cos(π e/E)), at every step (Loshchilov & Hutter 2017, arXiv 1608.03983)."""
+
+    def __call__(self, epoch: float, num_epochs: int) -> float:
+        """Fall from 1 to 0."""
+        return 0.5 * (1 + math.cos(math.pi * epoch / num_epochs))
+
+
+class ReferenceCosine(Schedule):
+    """½(1 + cos(π n/(E + 1))) in the stage's n-th epoch, n = 1..E, constant within the epoch.
+
+    Source: dt-tradeoff@a36516b helper/util.py:24-46, both stages.
+    """
+
+    def __call__(self, epoch: float, num_epochs: int) -> float:
+        """Fall by epochs; the first is already below 1, the last above 0."""
+        return 0.5 * (1 + math.cos(math.pi * (math.floor(epoch) + 1) / (num_epochs + 1)))
+
+
+class WarmupCosine(Schedule):
+    """n/w in the first w epochs, then r + (1 − r)·½(1 + cos(π n/(E + 1))), n = 1..E, constant in an epoch.
+
+    Args:
+        warmup_epochs: w >= 0.
+        final_scale: r in [0, 1].
+
+    Raises:
+        ValueError: a value out of range.
+
+    Source: the reference's cross-entropy baseline, dt-tradeoff@a36516b helper/util.py:49-62 (w 5, r 0.1).
+    """
+
+    def __init__(self, warmup_epochs: int = 5, final_scale: float = 0.1) -> None:
+        if warmup_epochs < 0 or not 0 <= final_scale <= 1:
+            raise ValueError(
+                f"schedule: warmup_epochs is {warmup_epochs} and final_scale {final_scale}; they must be at "
+                "least 0 and within [0, 1]."
+            )
+        self.warmup_epochs = warmup_epochs
+        self.final_scale = final_scale
+
+    def __call__(self, epoch: float, num_epochs: int) -> float:
+        """Rise, then fall, by epochs."""
+        number = math.floor(epoch) + 1
+        if number <= self.warmup_epochs:
+            return number / self.warmup_epochs
+        cosine = 0.5 * (1 + math.cos(math.pi * number / (num_epochs + 1)))
+        return self.final_scale + (1 - self.final_scale) * cosine
