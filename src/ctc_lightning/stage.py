@@ -45,15 +45,15 @@ class Stage(nn.Module):
         refresh: bool = False,
     ) -> None:
         super().__init__()
-        if epochs is not None and not (0 < epochs < 1 or (epochs >= 1 and epochs == int(epochs))):
+        if epochs is not None and not (0 < epochs < 1 or (epochs >= 1 and epochs % 1 == 0)):
             raise ValueError(
                 f"stage: epochs is {epochs}; give a whole number of at least 1, a share of the training "
                 "between 0 and 1, or null for the rest."
             )
-        if weight < 0 or weight_decay_scale < 0 or lr_scale <= 0:
+        if not (weight >= 0 and weight_decay_scale >= 0 and lr_scale > 0):
             raise ValueError(
-                f"stage: weight is {weight}, lr_scale {lr_scale} and weight_decay_scale {weight_decay_scale}; "
-                "lr_scale must be above 0, the others at least 0."
+                f"stage: weight is {weight}, lr_scale {lr_scale} and weight_decay_scale {weight_decay_scale};"
+                " lr_scale must be above 0, the others at least 0."
             )
         parts = {"key_encoder": key_encoder, "memory": memory, "contrast": contrast}
         missing = [name for name, part in parts.items() if part is None]
@@ -62,10 +62,15 @@ class Stage(nn.Module):
                 f"stage: a contrast needs key_encoder, memory and contrast, but {' and '.join(missing)} "
                 "is null; name it, or set all three to null for cross-entropy alone."
             )
+        if missing and (projector is not None or refresh):
+            raise ValueError(
+                f"stage: cross-entropy alone uses no projector and no refresh, but projector is {projector} "
+                f"and refresh is {refresh}; leave both out, or name key_encoder, memory and contrast."
+            )
         if key_encoder and memory and not (key_encoder.has_own_network or memory.stores_positive):
             raise ValueError(
-                f"stage: with key_encoder=query and memory={type(memory).__name__} each query would be its own "
-                "positive; take memory=bank, or key_encoder=momentum."
+                f"stage: with key_encoder=query and memory={type(memory).__name__} each query would be its "
+                "own positive; take memory=bank, or key_encoder=momentum."
             )
         self.epochs = epochs
         self.weight = weight
@@ -150,8 +155,8 @@ class StageSchedule:
         if begin != max_epochs:
             lengths = ", ".join(f"{p.name} {p.num_epochs}" for p in self.positions)
             raise ValueError(
-                f"the stages take {begin} epochs ({lengths}) but trainer.max_epochs is {max_epochs}; make them "
-                "equal, or set one stage's epochs to null for the rest."
+                f"the stages take {begin} epochs ({lengths}) but trainer.max_epochs is {max_epochs}; make "
+                "them equal, or set one stage's epochs to null for the rest."
             )
 
     def at(self, epoch: int) -> Position:

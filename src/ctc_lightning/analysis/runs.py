@@ -45,13 +45,13 @@ def load_runs(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
         raise ValueError(
             problems[0] if problems else "no path given: name a run directory or a folder of runs"
         )
-    for problem in problems:
-        log.warning("left out: %s", problem)
+    for reason in problems:
+        log.warning("left out: %s", reason)
     return pd.concat(frames, ignore_index=True)
 
 
 def read_provenance(folder: str | Path) -> dict[str, Any]:
-    """The run's provenance.json (versions, commit, hardware, seconds); empty where it is missing or broken."""
+    """The run's provenance.json (versions, commit, hardware, seconds …); empty where missing or broken."""
     try:
         provenance = json.loads((Path(folder) / "provenance.json").read_text())
     except (OSError, ValueError):
@@ -72,13 +72,15 @@ def _run_folders(path: Path) -> list[Path]:
 def _read_run(folder: Path) -> pd.DataFrame:
     file = folder / "results.csv"
     try:
-        frame = pd.read_csv(file, dtype=DTYPES)  # type: ignore[arg-type]
+        frame = pd.read_csv(file, dtype=DTYPES)
     except ValueError as problem:
         raise ValueError(f"{file} is not a table of results: {problem}") from problem
     if missing := [column for column in DTYPES if column not in frame]:
         raise ValueError(f"{file} lacks the column{'s'[: len(missing) > 1]} {', '.join(missing)}")
     if frame.empty:
         raise ValueError(f"{file} has a header but no rows")
+    if (incomplete := frame[list(TEXT)].isna().any(axis=1)).any():
+        raise ValueError(f"{file} has an incomplete row, number {incomplete.argmax() + 1} below the header")
     accuracy = frame.loc[frame["metric"].isin(ACCURACIES), "value"]
     if not accuracy.between(0, 1).all():
         wrong = accuracy[~accuracy.between(0, 1)].iloc[0]

@@ -1,4 +1,4 @@
-"""The summary as a table to read: methods down, source and targets across, peak → final (drop) in per cent."""
+"""The summary as a table: methods down, source and targets across, peak → final (drop) in per cent."""
 
 from itertools import zip_longest
 from textwrap import wrap
@@ -10,7 +10,7 @@ from ctc_lightning.analysis.methods import label, ordered
 from ctc_lightning.analysis.trade_off import CLASSIFIER, SOURCE
 
 WIDTH = 120
-LABEL_WIDTH = 22
+LABEL_WIDTH = 24
 TITLES = {
     "whitened": "Tuned linear probe on PCA-whitened features (the headline)",
     "standardised": "Tuned linear probe on standardised features",
@@ -50,7 +50,7 @@ def markdown_table(summary: pd.DataFrame, protocol: str) -> str:
 def legend(summary: pd.DataFrame) -> str:
     """How to read a cell, with the number of seeds."""
     fewest, most = summary["n"].min(), summary["n"].max()
-    reading = "Test accuracy in %: at the best validation epoch → at the end (drop)"
+    reading = "Test accuracy in %: peak (at the best validation epoch) → final (drop)"
     if most == 1:
         return f"{reading}, one seed"
     return f"{reading}, mean±std of {most if fewest == most else f'{fewest} to {most}'} seeds"

@@ -1,6 +1,8 @@
-"""The trade-off in numbers: peak, final accuracy and drop of every run, and what early stopping would give."""
+"""The trade-off in numbers: each run's peak, end and drop, and what early stopping would give."""
 
 import logging
+from itertools import product
+from operator import itemgetter
 
 import pandas as pd
 
@@ -20,16 +22,14 @@ CURVE = [*RUN, "protocol", "target"]
 def comparable(frame: pd.DataFrame) -> pd.DataFrame:
     """The runs that belong in one table: probed, one for each seed, as long as the longest of their method.
 
-    A run without source accuracy or without the headline probe, and one that ended (or still is) before
-    the longest run of its data set and method, are left out with a logged warning; a mean over different
-    ends would be nobody's final accuracy.
+    Left out, with a logged warning: a run that lacks the test or validation accuracy of its source or of
+    the headline probe, and one that ended (or still is) before the longest run of its data set and method,
+    since a mean over different ends would be nobody's final accuracy.
 
     Raises:
         ValueError: no run is left, or two of them share data set, method and seed.
     """
-    frame = _left_out(
-        frame, ~frame["path"].isin(_probed(frame)), "has no source accuracy or no whitened probe"
-    )
+    frame = _left_out(frame, ~frame["path"].isin(_probed(frame)), "lacks source or whitened accuracies")
     longest = frame.groupby(["data", "method"])["epoch"].transform("max")
     ends = frame.groupby("path")["epoch"].transform("max")
     frame = _left_out(frame, ends < longest, "ends before the longest run of its method")
@@ -95,9 +95,9 @@ def early_stopping(frame: pd.DataFrame, protocol: str = HEADLINE) -> pd.DataFram
     probes = measured[measured["protocol"] == protocol]
     mean = probes.groupby([*RUN, "epoch"])["val_top1"].agg(["mean", "size"])
     complete = mean["size"] == mean.groupby(RUN)["size"].transform("max")
-    stop = mean[complete].reset_index("epoch").groupby(RUN)
-    chosen = stop.apply(lambda run: run["epoch"].iloc[run["mean"].argmax()]).rename("stop")
-    measured = measured[measured["protocol"].isin([protocol, CLASSIFIER])].join(chosen, on=RUN)
+    best = mean.loc[complete, "mean"].groupby(RUN).idxmax()  # (data, method, seed, epoch)
+    stop = best.map(itemgetter(-1)).rename("stop")
+    measured = measured[measured["protocol"].isin([protocol, CLASSIFIER])].join(stop, on=RUN)
     stopped = measured[measured["epoch"] == measured["stop"]].assign(protocol=protocol)
     return stopped[[*CURVE, "epoch", "top1"]].rename(columns={"top1": "final"}).reset_index(drop=True)
 
@@ -132,8 +132,9 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _probed(frame: pd.DataFrame) -> set[str]:
-    having = (set(frame.loc[frame["protocol"] == protocol, "path"]) for protocol in (CLASSIFIER, HEADLINE))
-    return set.intersection(*having)
+    by_path = frame.groupby(["protocol", "metric"])["path"].unique()
+    needed = product((CLASSIFIER, HEADLINE), ("top1", "val_top1"))
+    return set.intersection(*(set(by_path.get(pair, [])) for pair in needed))
 
 
 def _left_out(frame: pd.DataFrame, out: pd.Series, reason: str) -> pd.DataFrame:
@@ -147,9 +148,10 @@ def _left_out(frame: pd.DataFrame, out: pd.Series, reason: str) -> pd.DataFrame:
 
 
 def _check_one_run_per_seed(frame: pd.DataFrame) -> None:
-    paths = frame.groupby(RUN)["path"].unique()
-    for (data, method, seed), (first, second, *_) in paths[paths.map(len) > 1].items():
+    runs = frame.drop_duplicates("path")
+    if runs.duplicated(RUN).any():
+        one, other, *_ = runs[runs.duplicated(RUN, keep=False)].sort_values(RUN).itertuples()
         raise ValueError(
-            f"two runs of {method} on {data} have seed {seed}, {first} and {second}: "
+            f"two runs of {one.method} on {one.data} have seed {one.seed}, {one.path} and {other.path}: "
             "give only one of them, and the variants of a sweep one at a time"
         )

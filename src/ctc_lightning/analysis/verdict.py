@@ -17,7 +17,7 @@ Rows = dict[str, Any]  # one method's summary rows by target, the source among t
 
 
 def verdict(summary: pd.DataFrame, protocol: str = HEADLINE) -> str:
-    """One data set's findings, a line or three for each method, in both directions.
+    """One data set's findings in both directions: a list in Markdown, an item for each method.
 
     A difference d counts when |d| > 2 std: the sample standard deviation over seeds of d itself for a drop,
     hypot(std₁, std₂) between two methods; for one seed, when |d| exceeds one point. A CTC method meets, on
@@ -32,16 +32,19 @@ def verdict(summary: pd.DataFrame, protocol: str = HEADLINE) -> str:
         rows_of.setdefault((str(row.method), str(row.stopped)), {})[str(row.target)] = row
     methods = ordered(method for method, _ in rows_of)
     baselines = [rows_of[method, "at the end"] for method in methods if is_baseline(method)]
-    same = "within one point" if summary["n"].min() == 1 else "no difference beyond the seeds' spread"
+    one_seed = summary["n"].min() == 1
+    same = "within one point" if one_seed else "no difference beyond the seeds' spread"
     lines = []
     for method in methods:
         end, early = rows_of[method, "at the end"], rows_of.get((method, "early"))
-        lines.append(f"{label(method)} {_memory(end)}.")
+        lines.append(f"- {label(method)} {_memory(end)}.")
         if baselines and not is_baseline(method):
-            lines += [f"  {_gain(end, baselines, same)}.", f"  {_cost(end, baselines, same)}."]
+            lines.append(f"  - {_gain(end, baselines, same)}.")
+            lines.append(f"  - At the end {_both(end)}; source accuracy {_cost(end, baselines, same)}.")
         if early:
-            lines.append(f"  {row_label(early[SOURCE])}: {_both(early)}; at the end: {_both(end)}.")
-    return "\n".join(lines)
+            lines.append(f"  - At the end {_both(end)}. {row_label(early[SOURCE])}: {_both(early)}.")
+    limit = "one point: one seed tells no spread" if one_seed else "twice the standard deviation over seeds"
+    return "\n".join([*lines, f"- Differences count beyond {limit}."])
 
 
 def _memory(end: Rows) -> str:
@@ -57,7 +60,7 @@ def _memory(end: Rows) -> str:
 
 
 def _gain(end: Rows, baselines: list[Rows], same: str) -> str:
-    """Transfer at the end, target by target."""
+    """Transfer at the end, target by target, against the best baseline's."""
     findings: dict[str, list[str]] = {"higher on": [], "lower on": [], f"{same} on": []}
     for name, row in _probes(end).items():
         if rivals := [rows[name] for rows in baselines if name in rows]:
@@ -66,14 +69,14 @@ def _gain(end: Rows, baselines: list[Rows], same: str) -> str:
             findings[verb if counts else f"{same} on"].append(
                 f"{name} ({percent(difference, sign=True)})" if counts else name
             )
-    return f"Against the best CE on each target, at the end: {_listed(findings)}"
+    return f"Transfer against CE's best on each target: {_listed(findings) or 'none in common'}"
 
 
 def _cost(end: Rows, baselines: list[Rows], same: str) -> str:
-    """Source accuracy at the end."""
+    """Source accuracy at the end, against the best baseline's."""
     difference, counts = _difference(end[SOURCE], [rows[SOURCE] for rows in baselines])
-    verb = "gains" if difference > 0 else "costs"
-    return f"Source accuracy: {f'{verb} {percent(abs(difference))} points' if counts else same}"
+    verb = "gained" if difference > 0 else "lost"
+    return f"against CE's best: {f'{percent(abs(difference))} points {verb}' if counts else same}"
 
 
 def _both(rows: Rows) -> str:

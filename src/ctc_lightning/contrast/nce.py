@@ -1,12 +1,16 @@
-"""The reference's binary contrast with a constant normaliser. B: queries, K: negatives, N: stored keys."""
+"""The reference's binary contrast with a constant normaliser.
+
+B: queries, K: negatives, N: stored keys, W: ranks
+"""
 
 import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from ctc_lightning.contrast.protocol import Contrast
-from ctc_lightning.distributed import mean
+from ctc_lightning.distributed import gather
 
 EPSILON = 1e-7
 
@@ -35,18 +39,19 @@ class NCE(Contrast):
         is_negative_BK = negative_BK.detach() > -torch.inf
         num_negatives_B = is_negative_BK.sum(1)
         if not self._is_set[direction]:
-            logits = torch.cat([positive_B[:, None], negative_BK], dim=1).detach().double()
-            mean_exp = logits.exp().sum() / (len(positive_B) + num_negatives_B.sum())
-            self.log_normaliser[direction] = mean(mean_exp).log() + math.log(num_stored)
+            log_sum = torch.cat([positive_B[:, None], negative_BK], dim=1).logsumexp((0, 1))
+            log_sum_W, count_W = gather(log_sum[None], num_negatives_B.sum()[None] + len(positive_B))
+            log_mean = log_sum_W.logsumexp(0) - count_W.sum().to(log_sum).log()
+            self.log_normaliser[direction] = log_mean + math.log(num_stored)
             self._is_set[direction] = True
         log_z = self.log_normaliser[direction].clone()
 
         log_s_B, log_s_BK = positive_B - log_z, negative_BK - log_z
-        c_B = num_negatives_B / num_stored
-        log_c_B, log_c_eps_B = c_B.log(), (c_B + EPSILON).log()
-        log_positive_B = log_s_B - torch.logaddexp(log_s_B, log_c_eps_B)
-        log_negative_BK = log_c_B[:, None] - torch.logaddexp(log_s_BK, log_c_eps_B[:, None])
-        log_negative_B = log_negative_BK.where(is_negative_BK, 0).sum(1)
+        c_B = num_negatives_B.to(positive_B.dtype) / num_stored
+        # c/(s + c + ε) is close to 1 for each of K negatives: a sigmoid of log-odds does not round them away
+        log_positive_B = logsigmoid(log_s_B - (c_B + EPSILON).log())
+        log_odds_BK = c_B.log()[:, None] - log_s_BK.logaddexp(torch.full_like(log_z, math.log(EPSILON)))
+        log_negative_B = logsigmoid(log_odds_BK).where(is_negative_BK, 0).sum(1)
         return -(log_positive_B + log_negative_B).mean()
 
 

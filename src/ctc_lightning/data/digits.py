@@ -54,11 +54,13 @@ class Digits(InMemoryDataModule):
         self.sizes = {"train": num_train, "val": num_val, "test": num_test}
         for split, size in self.sizes.items():
             if size < NUM_DIGITS:
-                raise ValueError(f"num_{split} is {size}, must be at least {NUM_DIGITS}: every digit needs an image.")
+                raise ValueError(
+                    f"num_{split} is {size}, must be at least {NUM_DIGITS}: every digit needs an image."
+                )
         if sum(self.sizes.values()) > NUM_SCANS:
             raise ValueError(
-                f"num_train + num_val + num_test is {sum(self.sizes.values())}, there are {NUM_SCANS} digits: "
-                "ask for fewer."
+                f"num_train + num_val + num_test is {sum(self.sizes.values())}, must be at most "
+                f"the {NUM_SCANS} scans: lower one of them."
             )
         if split_seed < 0:
             raise ValueError(f"split_seed is {split_seed}, must be 0 or more: give a non-negative integer.")

@@ -81,7 +81,7 @@ def _colour(hue_N: Array, saturation: float, value: float) -> Array:
 
 
 def _texture(orientation_N: np.ndarray, rng: np.random.Generator, style: GlyphStyle) -> Array:
-    """mean + amplitude · sin(wave along the orientation + a random phase), (N, 1, H, W)."""
+    """The factor mean + amplitude · sin(wave along the orientation + random phase), (N, 1, H, W)."""
     angle_N = np.pi * orientation_N / style.num_textures
     phase_N = rng.uniform(0, 2 * np.pi, len(orientation_N))
     pixel = np.pi * style.texture_cycles * pixel_centres(style.image_size)

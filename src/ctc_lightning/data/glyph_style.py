@@ -1,12 +1,31 @@
 """Every number that shapes the glyph images, with its default."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
+
+LIMITS = {
+    "image_size": (1, inf),
+    "min_span": (0, inf),
+    "jitter_sd": (0, inf),
+    "max_rotation": (0, 180),
+    "max_shift": (0, inf),
+    "curve_points": (2, inf),
+    "num_hues": (1, inf),
+    "hue_sd": (0, inf),
+    "saturation": (0, 1),
+    "value": (0, 1),
+    "background_saturation": (0, 1),
+    "background_value": (0, 1),
+    "texture_cycles": (0, inf),
+    "num_textures": (1, inf),
+    "num_scales": (1, inf),
+    "noise_sd": (0, inf),
+}
 
 
 @dataclass(frozen=True)
 class GlyphStyle:
-    """How glyphs are drawn. Lengths are in units of half the image's width; ranges are (low, high), inclusive.
+    """How glyphs are drawn. Lengths are in half image widths; ranges are (low, high), inclusive.
 
     Attributes:
         image_size: height and width in pixels.
@@ -34,19 +53,19 @@ class GlyphStyle:
         noise_sd: normal noise on every channel of every pixel, in [0, 1] units.
 
     Raises:
-        ValueError: a range that is empty or reaches 0, a count below 1, a negative spread, a span that
-            strokes of this extent cannot have.
+        ValueError: a range that is empty or reaches 0, a number outside its limits, a span that strokes of
+            this extent cannot have.
     """
 
     image_size: int = 32
-    strokes: Sequence[int] = (2, 3)
+    strokes: tuple[int, int] = (2, 3)
     extent: float = 0.9
     min_span: float = 0.9
     jitter_sd: float = 0.10
     max_rotation: float = 15.0
-    scale: Sequence[float] = (0.55, 0.85)
+    scale: tuple[float, float] = (0.55, 0.85)
     max_shift: float = 5.0
-    half_width: Sequence[float] = (0.07, 0.11)
+    half_width: tuple[float, float] = (0.07, 0.11)
     edge: float = 1.5
     curve_points: int = 24
     num_hues: int = 6
@@ -67,27 +86,16 @@ class GlyphStyle:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(
-                    f"The glyphs' {name} range is ({low}, {high}), must be 0 < low <= high: mend the range."
+                    f"The glyphs' {name} range is ({low}, {high}), must be 0 < low <= high: mend it."
                 )
-        for name in ("image_size", "num_hues", "num_textures", "num_scales"):
-            if getattr(self, name) < 1:
+        for name, (least, most) in LIMITS.items():
+            if not least <= getattr(self, name) <= most:
                 raise ValueError(
-                    f"The glyphs' {name} is {getattr(self, name)}, must be at least 1: raise it."
+                    f"The glyphs' {name} is {getattr(self, name)}, must be in [{least}, {most}]: set it so."
                 )
-        if self.curve_points < 2:
+        # Beyond that, the draw of the templates would reject nearly every stroke, or all of them.
+        if self.min_span > 2 * self.extent:
             raise ValueError(
-                f"The glyphs' curve_points is {self.curve_points}, must be at least 2: a curve has two ends."
-            )
-        for name in ("jitter_sd", "max_rotation", "max_shift", "hue_sd", "texture_cycles", "noise_sd", "min_span"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"The glyphs' {name} is {getattr(self, name)}, must be 0 or more: raise it.")
-        for name in ("saturation", "value", "background_saturation", "background_value"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"The glyphs' {name} is {getattr(self, name)}, must be within [0, 1]: HSV is measured so."
-                )
-        # Beyond that, the template draw would reject nearly every stroke, or all of them.
-        if not self.min_span <= 2 * self.extent:
-            raise ValueError(
-                f"The glyphs' min_span is {self.min_span}, must be at most 2 * extent = {2 * self.extent}: lower it."
+                f"The glyphs' min_span is {self.min_span}, must be at most 2 * extent = {2 * self.extent}: "
+                "lower it or raise extent."
             )

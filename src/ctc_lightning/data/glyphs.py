@@ -67,18 +67,22 @@ class Glyphs(InMemoryDataModule):
         super().__init__(name=name, num_train=num_train, source_label=source_label, **loading)
         self.style = style or GlyphStyle()
         if num_templates < 4 or num_templates % 2:
-            raise ValueError(f"num_templates is {num_templates}, must be even and at least 4: half are new glyphs.")
+            raise ValueError(
+                f"num_templates is {num_templates}, must be even and at least 4: half are new glyphs."
+            )
         num_glyphs = num_templates // 2
         if not 2 <= source_classes <= num_glyphs or num_glyphs % source_classes:
             raise ValueError(
-                f"source_classes is {source_classes}, must divide the {num_glyphs} source glyphs and be at least 2: "
-                "choose another divisor."
+                f"source_classes is {source_classes}, must be at least 2 and divide the {num_glyphs} source "
+                "glyphs: choose such a divisor."
             )
         self.sizes = dict(zip(SPLITS, (num_train, num_val, num_test), strict=True))
         most_classes = max(num_glyphs, self.style.num_hues, 4, self.style.num_textures, self.style.num_scales)
         for split, size in self.sizes.items():
             if size < most_classes:
-                raise ValueError(f"num_{split} is {size}, must be at least {most_classes}: every class needs an image.")
+                raise ValueError(
+                    f"num_{split} is {size}, must be at least {most_classes}: every class needs an image."
+                )
         for option, seed in {"template_seed": template_seed, "instance_seed": instance_seed}.items():
             if seed < 0:
                 raise ValueError(f"{option} is {seed}, must be 0 or more: give a non-negative integer.")
@@ -89,7 +93,9 @@ class Glyphs(InMemoryDataModule):
 
     def make(self) -> dict[str, dict[str, ImageSet]]:
         """Draw the splits of "source" and "new"."""
-        source_TSP2, new_TSP2 = np.split(draw_templates(self.num_templates, self.template_seed, self.style), 2)
+        source_TSP2, new_TSP2 = np.split(
+            draw_templates(self.num_templates, self.template_seed, self.style), 2
+        )
         source_seed, new_seed = np.random.SeedSequence(self.instance_seed).spawn(2)
         source, new = self._splits(source_TSP2, source_seed), self._splits(new_TSP2, new_seed)
         for images in source.values():

@@ -33,7 +33,7 @@ class Samples(NamedTuple):
 
     image: Tensor
     label: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs
     seed: int | None
 
 

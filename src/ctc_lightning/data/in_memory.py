@@ -14,6 +14,7 @@ from ctc_lightning.batch import Batch
 from ctc_lightning.data.augmentation import Augmentation, Identity
 from ctc_lightning.data.image_set import BatchedImages, ImageSet, Samples
 from ctc_lightning.data.sampler import EpochBatches
+from ctc_lightning.data.standardise import Standardise
 
 Loader = DataLoader[Samples]
 
@@ -45,8 +46,9 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
         image_sets: name -> split "train", "val", "test" -> images; after `setup`.
         num_classes: of the source label; after `setup`.
         image_shape: (C, H, W); after `setup`.
-        mean: (C,) float32, of the training images in units of [0, 1]; after `setup`.
-        std: (C,) float32, likewise.
+        standardise: (B, C, H, W) uint8 -> float32 by the statistics of the training images; after `setup`.
+        mean: its (C,) mean, in units of [0, 1]; after `setup`.
+        std: its (C,) standard deviation, likewise.
 
     Raises:
         ValueError: an unknown source label, a size below 1, a batch larger than the training set.
@@ -59,6 +61,7 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
     image_sets: dict[str, dict[str, ImageSet]]
     num_classes: int
     image_shape: tuple[int, int, int]
+    standardise: Standardise
     mean: Tensor
     std: Tensor
 
@@ -78,14 +81,16 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
         super().__init__()
         if source_label not in self.source_labels:
             raise ValueError(
-                f"source_label is {source_label!r}, {name} has {', '.join(self.source_labels)}: name one of them."
+                f"source_label is {source_label!r}, must be one that {name} has: choose from "
+                f"{', '.join(self.source_labels)}."
             )
         for option, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if size < 1:
                 raise ValueError(f"{option} is {size}, must be at least 1: give the images per process.")
         if drop_last and batch_size > num_train:
             raise ValueError(
-                f"batch_size {batch_size} exceeds the {num_train} training images: lower it, or set drop_last=false."
+                f"batch_size is {batch_size}, must be at most the {num_train} training images: "
+                "lower it, or set drop_last=false."
             )
         if seed < 0:
             raise ValueError(f"seed is {seed}, must be 0 or more: give a non-negative integer.")
@@ -112,26 +117,8 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
         self.num_classes = int(train.labels[self.source_label].max()) + 1
         channels, height, width = train.image.shape[1:]
         self.image_shape = (channels, height, width)
-        intensity_NCHW = train.image.double() / 255
-        self.mean = intensity_NCHW.mean((0, 2, 3)).float()
-        self.std = intensity_NCHW.std((0, 2, 3), correction=0).float()
-        # One value per pixel in the images' own layout: several times faster than broadcasting over C.
-        shape, layout = (1, channels, height, width), torch.channels_last
-        scale_C, offset_C = 1 / (255 * self.std), -self.mean / self.std
-        self._scale_1CHW = scale_C.view(1, -1, 1, 1).expand(shape).contiguous(memory_format=layout)
-        self._offset_1CHW = offset_C.view(1, -1, 1, 1).expand(shape).contiguous(memory_format=layout)
-
-    def standardise(self, image: Tensor) -> Tensor:
-        """(image / 255 - mean) / std per channel.
-
-        Args:
-            image: (B, C, H, W) uint8, of `image_shape`.
-
-        Returns:
-            (B, C, H, W) float32 on the same device, channels_last.
-        """
-        scale, offset = self._scale_1CHW.to(image.device), self._offset_1CHW.to(image.device)
-        return torch.addcmul(offset, image.to(torch.float32, memory_format=torch.channels_last), scale)
+        self.standardise = Standardise(train.image)
+        self.mean, self.std = self.standardise.mean, self.standardise.std
 
     def on_after_batch_transfer(self, batch: Samples, dataloader_idx: int) -> Batch:  # noqa: ARG002 (Lightning's)
         """Augment and standardise a loader's samples on their device: what the training step reads.
@@ -147,6 +134,11 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
             if self.key_augmentation is not None:
                 key_view = self.standardise(self.key_augmentation(batch.image, generator))
         return Batch(view, key_view, batch.label, batch.index)
+
+    @property
+    def train_label(self) -> Tensor:
+        """(N,) int64, the source label of every training image, in the order of ``Batch.index``."""
+        return self.image_sets["source"]["train"].labels[self.source_label]
 
     def train_dataloader(self) -> Loader:
         """Shuffled, augmented training batches."""
@@ -169,7 +161,13 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
         return self._loader("train", self.batch_size, seed=self.seed)
 
     def _loader(
-        self, split: str, batch_size: int, *, seed: int | None = None, shuffle: bool = False, drop_last: bool = False
+        self,
+        split: str,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        shuffle: bool = False,
+        drop_last: bool = False,
     ) -> Loader:
         images = BatchedImages(self.image_sets["source"][split], self.source_label)
         sampler = EpochBatches(
@@ -181,5 +179,5 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
         )
-        # The loader draws a seed for workers it does not have: from a generator of its own, not the global one.
+        # A loader draws a seed for its workers, even for none: not from the global generator.
         return DataLoader(images, sampler=sampler, batch_size=None, generator=torch.Generator())

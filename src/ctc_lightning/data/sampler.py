@@ -53,8 +53,8 @@ class EpochBatches(Sampler[tuple[Tensor, int | None]]):
         self.num_batches = num_images // global_size if drop_last else -(-num_images // global_size)
         if self.num_batches == 0 or num_images < self.num_batches * world_size:
             raise ValueError(
-                f"{num_images} images cannot give each of {world_size} processes a batch of {batch_size}: "
-                "use a smaller batch size, fewer processes or more images."
+                f"{num_images} images cannot give {world_size} process(es) batches of {batch_size}: "
+                "change the batch size, or use fewer processes or more images."
             )
         self.num_used = self.num_batches * global_size if drop_last else num_images
         self.num_images = num_images

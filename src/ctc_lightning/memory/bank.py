@@ -65,7 +65,12 @@ class MemoryBank(Memory):
 
         most_excluded = 1 if self.exclude == "image" else int(label_N.bincount().max())
         available = self.num_images - most_excluded
-        if (self.num_negatives or 1) > available:
+        if available < 1:
+            raise ValueError(
+                f"memory bank: exclude={self.exclude!r} leaves none of the {self.num_images} training images "
+                "as a negative; train on more images, of at least two classes."
+            )
+        if (self.num_negatives or 0) > available:
             raise ValueError(
                 f"memory bank: num_negatives is {self.num_negatives}, but only {available} of the "
                 f"{self.num_images} training images may be negatives with exclude={self.exclude!r}; "

@@ -1,4 +1,4 @@
-"""No memory beyond the batch: the other images of this step. B: queries, G: keys of all ranks, D: projection."""
+"""No memory beyond the batch: this step's other images. B: queries, G: all ranks' keys, D: projection."""
 
 from torch import Tensor
 

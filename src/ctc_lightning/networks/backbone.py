@@ -58,7 +58,10 @@ def create_backbone(
     except TypeError as error:
         if not options:
             raise
-        raise ValueError(f"{name} does not take the backbone options {options}: {error}") from error
+        raise ValueError(
+            f"{name} does not take the backbone options {options} ({error}): "
+            f"leave them out, on the command line by network=any network.backbone={name}"
+        ) from error
     if not isinstance(pretrained, bool):
         load_weights(backbone, Path(pretrained))
     return backbone

@@ -1,7 +1,6 @@
 """The catalogue of small networks for 32x32 images, those of the reference code."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from ctc_lightning.networks.cifar_resnet import cifar_resnet
-from ctc_lightning.networks.resnet import resnet_with_cifar_stem
 from ctc_lightning.networks.mobilenet_v2 import MobileNetV2
+from ctc_lightning.networks.resnet import resnet_with_cifar_stem
 from ctc_lightning.networks.resnext import cifar_resnext
 from ctc_lightning.networks.shufflenet_v1 import ShuffleNetV1
 from ctc_lightning.networks.shufflenet_v2 import shufflenet_v2
@@ -18,7 +17,6 @@ from ctc_lightning.networks.wide_resnet import WideResNet
 
 _NARROW, _WIDE = (16, 16, 32, 64), (32, 64, 128, 256)
 _WRN = "16_1 16_2 16_4 16_10 22_4 28_2 28_4 28_10 34_4 40_1 40_2 40_4 46_4 52_4 64_4"
-_RESNEXT = "4x16 8x8 16x4"
 
 # Positional arguments define the architecture; keyword arguments are left to the user as options.
 CATALOGUE: dict[str, Callable[..., nn.Module]] = {
@@ -26,7 +24,7 @@ CATALOGUE: dict[str, Callable[..., nn.Module]] = {
     **{f"resnet{depth}x4": partial(cifar_resnet, depth, _WIDE) for depth in (8, 32)},
     **{f"resnet{d}": partial(resnet_with_cifar_stem, f"resnet{d}") for d in (18, 34, 50, 101, 152)},
     **{f"wrn_{size}": partial(WideResNet, *map(int, size.split("_"))) for size in _WRN.split()},
-    **{f"resnext32_{size}d": partial(cifar_resnext, 32, *map(int, size.split("x"))) for size in _RESNEXT.split()},
+    **{f"resnext32_{c}x{d}d": partial(cifar_resnext, 32, c, d) for c, d in ((4, 16), (8, 8), (16, 4))},
     "mobilenet_v2": MobileNetV2,
     "shufflenet_v1": ShuffleNetV1,
     "shufflenet_v2": shufflenet_v2,
@@ -38,7 +36,9 @@ def names() -> list[str]:
     return list(CATALOGUE)
 
 
-def build(model: str, *, stem: str | None, pretrained: bool, image_channels: int, **options: Any) -> nn.Module:
+def build(
+    model: str, *, stem: str | None, pretrained: bool, image_channels: int, **options: Any
+) -> nn.Module:
     """Build a catalogued network with random weights; ValueError for what it cannot have."""
     if stem is not None:
         raise ValueError(f"cifar/{model} already has a stem for small images: leave stem unset, not {stem!r}")
@@ -46,9 +46,7 @@ def build(model: str, *, stem: str | None, pretrained: bool, image_channels: int
         raise ValueError(f"cifar/{model} has no published weights: give pretrained the path of a file")
     parameters = signature(CATALOGUE[model]).parameters.values()
     accepted = [p.name for p in parameters if p.kind is Parameter.KEYWORD_ONLY and p.name != "image_channels"]
-    for option in options:
-        if option not in accepted:
-            nearest = get_close_matches(option, accepted, n=1) or accepted
-            remedy = f"did you mean {', '.join(nearest)}" if nearest else "it takes none"
-            raise ValueError(f"cifar/{model} has no backbone option {option!r}: {remedy}")
+    if unknown := [option for option in options if option not in accepted]:
+        known = ", ".join(accepted) or "none"
+        raise ValueError(f"cifar/{model} has no backbone option {', '.join(unknown)}: it takes {known}")
     return CATALOGUE[model](image_channels=image_channels, **options)

@@ -1,5 +1,6 @@
 """Residual networks with three stages for 32x32 images (He et al. 2015, section 4.2)."""
 
+# B images, C channels, H height, W width
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1, conv3x3
 
@@ -71,14 +72,21 @@ def _stage(
     )
 
 
+def blocks_per_stage(depth: int) -> int:
+    """Count the blocks n in each of three stages; ValueError unless depth = 6n + 2."""
+    num_blocks, rest = divmod(depth - 2, 6)
+    if num_blocks < 1 or rest:
+        raise ValueError(f"depth must be 6n + 2, such as 20 or 32, not {depth}")
+    return num_blocks
+
+
 def cifar_resnet(
     depth: int, widths: tuple[int, int, int, int], *, stem_stride: int = 1, image_channels: int = 3
 ) -> CifarResNet:
     """Build ResNet-{depth} with basic blocks; depth = 6n + 2.
 
     ResNet-20 and its sisters have widths 16-16-32-64, the x4 networks 32-64-128-256. Source: arXiv
-    1512.03385 section 4.2, with projection shortcuts as in ``dt-tradeoff@a36516b models/resnet.py:86``.
+    1512.03385 section 4.2, with projection shortcuts as in ``dt-tradeoff@a36516b models/resnet.py:141``.
     """
-    num_blocks, rest = divmod(depth - 2, 6)
-    assert rest == 0, depth
+    num_blocks = blocks_per_stage(depth)
     return CifarResNet(BasicBlock, num_blocks, widths, stem_stride=stem_stride, image_channels=image_channels)

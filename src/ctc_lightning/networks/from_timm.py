@@ -16,10 +16,14 @@ def names() -> list[str]:
     return [name for name in timm.list_models() + timm.list_pretrained() if "_enc" not in name]
 
 
-def build(model: str, *, stem: str | None, pretrained: bool, image_channels: int, **options: Any) -> nn.Module:
+def build(
+    model: str, *, stem: str | None, pretrained: bool, image_channels: int, **options: Any
+) -> nn.Module:
     """Build ``timm.create_model(model, num_classes=0)``; weights start as timm draws them."""
     if options.get("features_only") or options.get("global_pool") == "":
-        raise ValueError(f"timm/{model} must put out pooled features: leave features_only and global_pool unset")
+        raise ValueError(
+            f"timm/{model} must put out pooled features: leave features_only and global_pool unset"
+        )
     if dropped := [option for option, value in options.items() if value is None]:
         raise ValueError(f"timm ignores options that are null: leave out {', '.join(dropped)}")
     if pretrained and not timm.is_model_pretrained(model):

@@ -1,5 +1,6 @@
 """MobileNetV2 (Sandler et al. 2018) for 32x32 images."""
 
+# B images, C channels, H height, W width
 from functools import partial
 
 from torch import Tensor, nn
@@ -17,7 +18,6 @@ _STAGES = (
     (160, 3, 2, 6),
     (320, 1, 1, 6),
 )
-_NUM_FEATURES = 1280
 
 _pointwise = partial(Conv2dNormActivation, kernel_size=1)
 
@@ -45,12 +45,13 @@ class MobileNetV2(nn.Module):
     """Stem of stride 2, 17 inverted residuals of total stride 8, 1x1 convolution to 1280, global pool.
 
     Convolutions start Kaiming-normal (fan-out), BatchNorm at scale 1 and shift 0. Source: arXiv
-    1801.04381 in the form of ``dt-tradeoff@a36516b models/mobilenetv2.py:57`` (its ``mobile_half``). That
+    1801.04381 in the form of ``dt-tradeoff@a36516b models/mobilenetv2.py:59`` (its ``mobile_half``). That
     form is not torchvision's: plain ReLU, stride 1 in the 24-channel stage, widths cut to an integer
     instead of rounded to multiples of 8, and an expansion convolution in the first block too.
 
     Args:
-        width: multiplies all channel counts but the last, at least 1/16; 0.5 in the reference.
+        width: multiplies the channels, at least 1/16, those of the last layer only where it is above 1; 0.5
+            in the reference.
         image_channels: channels of the image.
 
     Raises:
@@ -67,7 +68,7 @@ class MobileNetV2(nn.Module):
             for stride in (first_stride, *[1] * (repeats - 1)):
                 self.layers.append(InvertedResidual(channels, int(base * width), stride, expansion))
                 channels = int(base * width)
-        self.num_features = int(_NUM_FEATURES * max(1.0, width))
+        self.num_features = int(1280 * max(1.0, width))
         self.layers.append(_pointwise(channels, self.num_features))
         kaiming_fan_out_(self)
 

@@ -3,7 +3,7 @@
 # B images, C channels, H height, W width, L classes
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.projector = projector
-        self.classifier = nn.Linear(backbone.num_features, num_classes)
+        self.classifier = nn.Linear(cast("int", backbone.num_features), num_classes)
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
@@ -63,10 +63,12 @@ def create_network(
     """Build a ``Network`` from names: the target of ``conf/network/*.yaml``.
 
     Args:
-        backbone: ``family/model``, see ``create_backbone``, which also explains ``image_channels``,
-            ``stem`` and ``pretrained``.
-        num_classes: of the source labels.
+        backbone: ``family/model``, see ``create_backbone``.
+        num_classes: L, at least 1.
         projector: makes g from F, e.g. ``partial(LinearProjector, dim=128)``; None for cross-entropy alone.
+        image_channels: C, at least 1.
+        stem: None or ``"cifar"``, see ``create_backbone``.
+        pretrained: False, True or a weights file, see ``create_backbone``.
         channels_last: see ``Network``.
         backbone_options: the backbone's own options.
 
@@ -76,5 +78,5 @@ def create_network(
     f = create_backbone(
         backbone, stem=stem, pretrained=pretrained, image_channels=image_channels, **(backbone_options or {})
     )
-    g = None if projector is None else projector(f.num_features)
+    g = None if projector is None else projector(cast("int", f.num_features))
     return Network(f, g, num_classes, channels_last=channels_last)

@@ -13,7 +13,7 @@ class LinearProjector(nn.Linear):
         num_features: F, at least 1.
         dim: D, at least 1.
         trainable: False freezes g at its random start: the quirk of ``dt-tradeoff@a36516b
-            train_ctc.py``, whose stage-1 projector is missing from the optimizer.
+            train_ctc.py:134``, whose optimizer does not hold the stage-1 projector.
         bias: whether there is b.
 
     Raises:

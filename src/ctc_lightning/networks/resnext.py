@@ -2,7 +2,7 @@
 
 from torchvision.models.resnet import Bottleneck
 
-from ctc_lightning.networks.cifar_resnet import CifarResNet
+from ctc_lightning.networks.cifar_resnet import CifarResNet, blocks_per_stage
 
 
 def cifar_resnext(
@@ -10,15 +10,13 @@ def cifar_resnext(
 ) -> CifarResNet:
     """Build ResNeXt-{depth} {cardinality}x{base_width}d: stem of 32, stages of 128, 256 and 512 channels.
 
-    ``base_width`` is a group's width in the stage of 256 channels, halved before and doubled after it,
-    as in ``dt-tradeoff@a36516b models/resnext.py:37`` (arXiv 1611.05431 gives it to the first stage).
-    The reference's depth counts two layers per bottleneck, not three: depth = 6n + 2.
+    ``base_width`` is a group's width in the stage of 256 channels: the second here, the first in arXiv
+    1611.05431. Source: ``dt-tradeoff@a36516b models/resnext.py:36``, whose depth counts two layers per
+    bottleneck instead of three, so that depth = 6n + 2.
     """
-    num_blocks, rest = divmod(depth - 2, 6)
-    assert rest == 0, depth
     return CifarResNet(
         Bottleneck,
-        num_blocks,
+        blocks_per_stage(depth),
         (32, 32, 64, 128),
         stem_stride=stem_stride,
         image_channels=image_channels,

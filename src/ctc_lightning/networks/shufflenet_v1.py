@@ -1,5 +1,6 @@
 """ShuffleNetV1 (Zhang et al. 2017) for 32x32 images."""
 
+# B images, C channels, H height, W width
 import torch
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
@@ -41,7 +42,7 @@ class ShuffleNetV1(nn.Module):
     """ShuffleNet 1x with 3 groups: 1x1 stem without stride, three stages of 240, 480 and 960 channels.
 
     Weights start at PyTorch's defaults, as in the reference. Source: arXiv 1707.01083 in the form of
-    ``dt-tradeoff@a36516b models/ShuffleNetv1.py:63``, which has a ReLU after the depthwise convolution
+    ``dt-tradeoff@a36516b models/ShuffleNetv1.py:56``, which has a ReLU after the depthwise convolution
     that the paper has not.
     """
 

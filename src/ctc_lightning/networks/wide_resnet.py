@@ -1,5 +1,6 @@
 """Wide residual networks with pre-activation blocks (Zagoruyko and Komodakis 2016)."""
 
+# B images, C channels, H height, W width
 from torch import Tensor, nn
 from torchvision.models.resnet import conv1x1, conv3x3
 
@@ -38,7 +39,7 @@ class WideResNet(nn.Module):
     """WRN-{depth}-{width}: 3x3 convolution, three stages of 16, 32 and 64 times width, BN, ReLU, pool.
 
     Convolutions start Kaiming-normal (fan-out), BatchNorm at scale 1 and shift 0. Source: arXiv
-    1605.07146, as in ``dt-tradeoff@a36516b models/wrn.py:52``.
+    1605.07146, as in ``dt-tradeoff@a36516b models/wrn.py:58``.
 
     Args:
         depth: 6n + 4 for n blocks in each stage.
@@ -47,14 +48,15 @@ class WideResNet(nn.Module):
         image_channels: channels of the image.
 
     Raises:
-        ValueError: dropout outside [0, 1).
+        ValueError: a depth that is not 6n + 4, or dropout outside [0, 1).
     """
 
     def __init__(self, depth: int, width: int, *, dropout: float = 0.0, image_channels: int = 3) -> None:
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), not {dropout}")
         num_blocks, rest = divmod(depth - 4, 6)
-        assert rest == 0, depth
+        if num_blocks < 1 or rest:
+            raise ValueError(f"depth must be 6n + 4, such as 16 or 28, not {depth}")
         super().__init__()
         channels = 16
         self.stem = conv3x3(image_channels, channels)

@@ -1,0 +1,91 @@
+"""The picture shows every method everywhere, in one colour, with the numbers of the runs."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from ctc_lightning.analysis import load_runs, trade_off_figure
+from ctc_lightning.analysis.methods import colours
+
+METHODS = ("ce", "ctc_queue")
+
+
+@pytest.fixture
+def figure(write_study):
+    return trade_off_figure(load_runs(write_study()))
+
+
+def test_a_panel_for_the_source_and_each_target_then_the_plane(figure):
+    *panels, plane = figure.axes
+    assert [axes.get_title() for axes in panels] == ["source", "hue", "fine"]
+    assert "source accuracy" in plane.get_xlabel()
+
+
+def test_every_axes_has_a_line_for_each_method_in_that_methods_colour(figure):
+    wanted = [colour.lower() for colour in colours(METHODS).values()]
+    for axes in figure.axes:
+        assert [to_hex(line.get_color()) for line in axes.lines] == wanted
+
+
+def test_lines_are_means_over_seeds_and_bands_reach_from_the_lowest_to_the_highest(figure):
+    hue = figure.axes[1]
+    np.testing.assert_allclose(hue.lines[0].get_ydata(), [70, 92, 60, 30])
+    np.testing.assert_allclose(hue.lines[0].get_xdata(), [0, 1, 2, 3])
+    band = hue.collections[0].get_paths()[0].vertices
+    at_the_end = band[band[:, 0] == 3, 1]
+    np.testing.assert_allclose([at_the_end.min(), at_the_end.max()], [29, 31])
+
+
+def test_the_planes_paths_run_from_the_start_to_the_end(figure):
+    ce, queue = (line.get_xydata() for line in figure.axes[-1].lines)
+    np.testing.assert_allclose(ce, [[25, 60], [60, 86], [90, 70], [99, 55]])
+    np.testing.assert_allclose(queue[-1], [98, 85])
+
+
+def test_the_star_marks_where_cross_entropy_would_have_stopped(figure):
+    big = [marks for marks in figure.axes[-1].collections if marks.get_sizes()[0] > 200]
+    assert len(big) == 1
+    np.testing.assert_allclose(big[0].get_offsets(), [[60, 86]])  # epoch 1: source 60, mean of 92 and 80
+
+
+def test_the_legend_names_the_methods_once(figure):
+    (legend,) = (legend for part in figure.subfigs for legend in part.legends)
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names[:2] == ["CE", "CTC, temporal queue"]
+    assert "lowest to highest of 3 seeds" in names
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])
+def test_the_file_is_a_picture_of_14_by_8_inches_that_is_not_blank(write_study, tmp_path, seeds):
+    file = tmp_path / "trade_off.png"
+    trade_off_figure(load_runs(write_study(seeds))).savefig(file, dpi=150)
+    with Image.open(file) as image:
+        assert (image.format, image.size) == ("PNG", (2100, 1200))
+        assert len(image.convert("RGB").getcolors(maxcolors=2100 * 1200)) > 50
+
+
+def test_a_run_with_only_epoch_0_can_be_drawn(write_run, tmp_path):
+    curves = {("classifier", "source"): ([0.25],) * 2, ("whitened", "hue"): ([0.7],) * 2}
+    figure = trade_off_figure(load_runs(write_run(curves, epochs=(0,))))
+    figure.savefig(tmp_path / "start.png")
+    np.testing.assert_allclose(figure.axes[-1].lines[0].get_xydata(), [[25, 70]])
+
+
+def test_a_perfect_source_accuracy_stays_on_the_stretched_axis(write_run, tmp_path):
+    curves = {("classifier", "source"): ([0.0, 1.0],) * 2, ("whitened", "hue"): ([0.7, 1.0],) * 2}
+    figure = trade_off_figure(load_runs(write_run(curves, epochs=(0, 1))))
+    figure.savefig(tmp_path / "perfect.png")
+    plane = figure.axes[-1]
+    assert np.isfinite(plane.transData.transform([[0, 70], [100, 100]])).all()
+    assert plane.get_xlim()[1] == 100
+
+
+def test_known_and_unknown_methods_have_different_colours():
+    paint = colours(["ce", "ce_best_wd", "ctc_queue", "ctc_bank", "ctc_two_stage", "mine", "yours"])
+    assert len(set(paint.values())) == 7
+
+
+def test_pyplot_is_left_alone(figure):
+    assert mpl._pylab_helpers.Gcf.figs == {}

@@ -1,0 +1,47 @@
+"""Extraction against one plain forward pass. N: images, F: features."""
+
+import pytest
+import torch
+from torch import nn
+
+from ctc_lightning.evaluation import extract_features
+
+
+class Backbone(nn.Sequential):
+    """2×2 RGB images to five features, with a BatchNorm that has seen data."""
+
+    num_features = 5
+
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5), nn.ReLU())
+        self[2].running_mean.uniform_(-1, 1)
+
+
+@pytest.fixture
+def backbone():
+    torch.manual_seed(0)
+    return Backbone().eval()
+
+
+def standardise(image_NCHW):
+    return image_NCHW.float() / 128 - 1
+
+
+@pytest.mark.parametrize("num_images", [1, 4, 10])
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 500])
+def test_equals_one_forward_pass_in_the_images_order(num_images, batch_size, backbone):
+    image_NCHW = torch.randint(256, (num_images, 3, 2, 2), dtype=torch.uint8)
+    h_NF = extract_features(backbone, image_NCHW, standardise, torch.device("cpu"), batch_size)
+    assert not h_NF.requires_grad
+    torch.testing.assert_close(h_NF, backbone(standardise(image_NCHW)).detach())
+
+
+def test_features_of_a_half_precision_network_are_float32(backbone):
+    image_NCHW = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
+    h_NF = extract_features(backbone.bfloat16(), image_NCHW, lambda x: x.bfloat16(), torch.device("cpu"))
+    assert h_NF.dtype == torch.float32
+
+
+def test_a_network_in_train_mode_is_our_own_mistake(backbone):
+    with pytest.raises(AssertionError, match="train mode"):
+        extract_features(backbone.train(), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), standardise, torch.device("cpu"))
