@@ -123,6 +123,12 @@ def test_runs_without_provenance_are_of_unknown_origin(runs, tmp_path):
     assert "hardware: unknown; commit: unknown" in report.report([runs], tmp_path)
 
 
+def test_an_unfinished_run_is_said_to_be_one(runs, tmp_path):
+    assert "unfinished:" not in report.report([runs], tmp_path)
+    (runs / "ce-1" / "provenance.json").write_text('{"status": "running"}')
+    assert "(1 unfinished:" in report.report([runs], tmp_path)
+
+
 def test_one_broken_run_does_not_stop_the_report(runs, tmp_path, caplog):
     (runs / "ce-1" / "config.yaml").unlink()
     assert "3 runs, 2 seeds" in report.report([runs], tmp_path)

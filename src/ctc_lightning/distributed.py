@@ -46,13 +46,3 @@ def _gather_uneven(tensor: Tensor, counts: list[int]) -> Tensor:
     if min(counts) == longest:
         return everyone
     return torch.cat([part[:n] for part, n in zip(everyone.split(longest), counts, strict=True)])
-
-
-@torch.no_grad()
-def mean(value: Tensor) -> Tensor:
-    """The mean of ``value`` over the ranks, without gradient."""
-    value = value.detach().clone()
-    if world_size() > 1:
-        dist.all_reduce(value)
-        value /= world_size()
-    return value

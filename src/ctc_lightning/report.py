@@ -81,8 +81,12 @@ def _origin(runs: pd.DataFrame) -> str:
         for key in ("hardware", "commit")
     )
     minutes = sum(record.get("seconds", 0) for record in records) / 60
-    counted = f"{_plural(len(records), 'run')}, {_plural(runs['seed'].nunique(), 'seed')}"
-    return f"{counted}, {minutes:.1f} minutes; hardware: {hardware}; commit: {commit}"
+    counted = (
+        f"{_plural(len(records), 'run')}, {_plural(runs['seed'].nunique(), 'seed')}, {minutes:.1f} minutes"
+    )
+    if unfinished := sum(record.get("status") == "running" for record in records):
+        counted += f" ({unfinished} unfinished: the last epoch so far counts as the end)"
+    return f"{counted}; hardware: {hardware}; commit: {commit}"
 
 
 def _plural(count: int, noun: str) -> str:

@@ -62,6 +62,7 @@ def test_six_targets_are_stacked_into_120_columns():
     assert table.count("±1.2   ±1.2") == 7
     assert table.count("(75.7±1.2)") == 6
     assert table.count("72.0±1.2") == 7
+    assert "\n(epochs 2–5)" in table
 
 
 @pytest.mark.parametrize("num_targets", range(1, 7))

@@ -44,7 +44,9 @@ def negatives_of():
     def of(keys: Keys, query: int):
         rows = range(len(keys.row_RD)) if keys.column_BK is None else keys.column_BK[query]
         return [
-            keys.row_RD[row] for j, row in enumerate(rows) if keys.allowed_BK is None or keys.allowed_BK[query, j]
+            keys.row_RD[row]
+            for j, row in enumerate(rows)
+            if keys.allowed_BK is None or keys.allowed_BK[query, j]
         ]
 
     return of

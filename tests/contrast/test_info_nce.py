@@ -93,7 +93,9 @@ def test_empty_queue_slots_never_count(exclude, unit):
     exact_size = KeyQueue(size=5, exclude=exclude)
     exact_size.allocate(3, torch.zeros(10, dtype=torch.int64))
     exact_size.double().put(queue.key_KD[:5], queue.key_KD[:5], batch(torch.arange(5)))
-    assert loss.item() == pytest.approx(InfoNCE(0.1)(query_BD, exact_size.draw(query_BD, key_BD, today)).item())
+    assert loss.item() == pytest.approx(
+        InfoNCE(0.1)(query_BD, exact_size.draw(query_BD, key_BD, today)).item()
+    )
 
 
 @pytest.mark.parametrize("num_masked", [0, 6])

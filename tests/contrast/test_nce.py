@@ -59,7 +59,9 @@ def test_equals_the_naive_transcription_with_the_first_batchs_z(step, naive):
     first, second = step(), step()
     z = [normaliser(*direction) for direction in both_directions(*first)]
     for batch in (first, second):
-        expected = sum(loss(*direction, z_d) for direction, z_d in zip(both_directions(*batch), z, strict=True))
+        expected = sum(
+            loss(*direction, z_d) for direction, z_d in zip(both_directions(*batch), z, strict=True)
+        )
         assert contrast(*batch).item() == pytest.approx(expected, rel=1e-10)
 
 
@@ -85,9 +87,7 @@ def test_gradient_is_the_derivative_of_the_loss_in_both_directions(step):
 
     def loss(query_BD, anchor_BD, positive_BD):
         reverse = (normalize(anchor_BD, dim=-1), keys.reverse[1])
-        return contrast(
-            normalize(query_BD, dim=-1), replace(keys, positive_BD=positive_BD, reverse=reverse)
-        )
+        return contrast(normalize(query_BD, dim=-1), replace(keys, positive_BD=positive_BD, reverse=reverse))
 
     inputs = (query_BD, keys.reverse[0], keys.positive_BD)
     assert torch.autograd.gradcheck(loss, [tensor.clone().requires_grad_() for tensor in inputs])

@@ -44,4 +44,6 @@ def test_features_of_a_half_precision_network_are_float32(backbone):
 
 def test_a_network_in_train_mode_is_our_own_mistake(backbone):
     with pytest.raises(AssertionError, match="train mode"):
-        extract_features(backbone.train(), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), standardise, torch.device("cpu"))
+        extract_features(
+            backbone.train(), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), standardise, torch.device("cpu")
+        )

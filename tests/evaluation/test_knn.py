@@ -18,7 +18,9 @@ def naive_accuracy(train, queries, k):
 
 def test_equals_a_loop_over_k_and_images(splits):
     train, val, test = splits
-    best = max((naive_accuracy(train, val, k), -k) for k in (1, 3, 5, 15))  # of equally good ones the smallest k
+    best = max(
+        (naive_accuracy(train, val, k), -k) for k in (1, 3, 5, 15)
+    )  # of equally good ones the smallest k
     expected = Score(naive_accuracy(train, test, -best[1]), best[0], -best[1])
     assert NearestNeighbours([1, 3, 5, 15]).score(*splits) == pytest.approx(expected)
 
@@ -35,7 +37,9 @@ def test_the_test_split_is_not_looked_at(splits, assert_test_is_not_looked_at):
 
 
 def test_features_that_are_not_finite_are_refused(splits_with_a_nan):
-    with pytest.raises(ValueError, match=r"1 of (240|150) images have features that are not finite.*learning rate"):
+    with pytest.raises(
+        ValueError, match=r"1 of (240|150) images have features that are not finite.*learning rate"
+    ):
         NearestNeighbours([1]).score(*splits_with_a_nan)
 
 

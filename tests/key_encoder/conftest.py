@@ -46,15 +46,17 @@ def train():
 def train_a_step(*modules):
     for module in modules:
         module.train()
-    optimizer = torch.optim.SGD([p for m in modules for p in m.parameters() if p.requires_grad], 0.5, momentum=0.9)
+    optimizer = torch.optim.SGD(
+        [p for m in modules for p in m.parameters() if p.requires_grad], 0.5, momentum=0.9
+    )
     encoder, *others = modules
-    view_BX = torch.randn(8, 6, dtype=torch.float64) + 1
-    query_BD = encoder(view_BX)
-    loss = query_BD.square().sum() + sum(other(view_BX, query_BD)[:, 0].sum() for other in others)
+    view = torch.randn(8, 6, dtype=torch.float64) + 1
+    query_BD = encoder(view)
+    loss = query_BD.square().sum() + sum(other(view, query_BD)[:, 0].sum() for other in others)
     loss.backward()
     optimizer.step()
 
 
 @pytest.fixture
-def view_BX():
+def view():
     return torch.randn(8, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -37,15 +37,15 @@ def test_the_backbone_of_a_frozen_encoder_with_its_own_head_is_a_copy(encoder, h
         assert torch.equal(tensor, key_encoder.encoder[0].state_dict()[name]), name
 
 
-def test_a_key_does_not_depend_on_the_other_images_of_its_batch(frozen, view_BX):
+def test_a_key_does_not_depend_on_the_other_images_of_its_batch(frozen, view):
     frozen.train()
-    torch.testing.assert_close(frozen(view_BX, None)[:2], frozen(view_BX[:2], None), rtol=0, atol=1e-12)
+    torch.testing.assert_close(frozen(view, None)[:2], frozen(view[:2], None), rtol=0, atol=1e-12)
 
 
-def test_gradient_reaches_a_head_of_its_own_and_nothing_else(encoder, head, view_BX):
+def test_gradient_reaches_a_head_of_its_own_and_nothing_else(encoder, head, view):
     key_encoder = FrozenEncoder(head)
     key_encoder.build(encoder)
     encoder.zero_grad()
-    key_encoder.double()(view_BX, encoder(view_BX))[:, 0].sum().backward()
+    key_encoder.double()(view, encoder(view))[:, 0].sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in key_encoder.encoder[1][2].parameters())
     assert all(p.grad is None for p in (*encoder.parameters(), *key_encoder.encoder[0].parameters()))

@@ -20,27 +20,31 @@ def test_weights_follow_the_formula(momentum, batch_norm, encoder, train):
     for _ in range(4):
         train(encoder)
         key_encoder.update(encoder)
-        expected = [momentum * old + (1 - momentum) * p for old, p in zip(expected, encoder.parameters(), strict=True)]
+        expected = [
+            momentum * old + (1 - momentum) * p for old, p in zip(expected, encoder.parameters(), strict=True)
+        ]
     for parameter, wanted in zip(key_encoder.encoder.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter, wanted, rtol=1e-12, atol=1e-15)
 
 
-def test_running_statistics_follow_the_formula(encoder, train, view_BX):
+def test_running_statistics_follow_the_formula(encoder, train, view):
     key_encoder = built(encoder, 0.9, "running")
     expected = [part[1].running_var.clone() for part in encoder]  # of the backbone's and the head's BatchNorm
     for _ in range(4):
         train(encoder)
-        key_encoder(view_BX, encoder(view_BX))
+        key_encoder(view, encoder(view))
         key_encoder.update(encoder)
-        expected = [0.9 * old + 0.1 * part[1].running_var for old, part in zip(expected, encoder, strict=True)]
+        expected = [
+            0.9 * old + 0.1 * part[1].running_var for old, part in zip(expected, encoder, strict=True)
+        ]
     for part, wanted in zip(key_encoder.encoder, expected, strict=True):
         torch.testing.assert_close(part[1].running_var, wanted, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize(("batch_norm", "depends"), [("running", False), ("batch", True)])
-def test_whether_a_key_depends_on_the_other_images_of_its_batch(batch_norm, depends, encoder, view_BX):
+def test_whether_a_key_depends_on_the_other_images_of_its_batch(batch_norm, depends, encoder, view):
     key_encoder = built(encoder, batch_norm=batch_norm)
-    among_these, among_others = view_BX.clone(), view_BX.clone()
+    among_these, among_others = view.clone(), view.clone()
     among_others[1:] += 3
     first, second = (key_encoder(view, None)[0] for view in (among_these, among_others))
     assert torch.allclose(first, second, atol=1e-12) is not depends

@@ -47,21 +47,21 @@ def test_is_a_copy_of_its_own_that_training_leaves_alone(copying, train):
     assert_equal_states(key_encoder.encoder, before)
 
 
-def test_no_gradient_reaches_the_query_network_through_the_key(copying, view_BX):
+def test_no_gradient_reaches_the_query_network_through_the_key(copying, view):
     key_encoder, encoder = copying
-    query_BD = encoder(view_BX)
-    assert not key_encoder(view_BX, query_BD).requires_grad
+    query_BD = encoder(view)
+    assert not key_encoder(view, query_BD).requires_grad
     assert not any(p.requires_grad for p in key_encoder.parameters())
 
 
-def test_keys_have_unit_norm(copying, view_BX):
+def test_keys_have_unit_norm(copying, view):
     key_encoder, encoder = copying
-    norm_B = key_encoder(view_BX, encoder(view_BX)).norm(dim=-1)
+    norm_B = key_encoder(view, encoder(view)).norm(dim=-1)
     torch.testing.assert_close(norm_B, torch.ones_like(norm_B))
 
 
-def test_the_query_encoders_key_is_the_query_without_gradient(encoder, view_BX):
-    query_BD = encoder(view_BX)
-    key_BD = QueryEncoder()(view_BX, query_BD)
+def test_the_query_encoders_key_is_the_query_without_gradient(encoder, view):
+    query_BD = encoder(view)
+    key_BD = QueryEncoder()(view, query_BD)
     assert torch.equal(key_BD, query_BD)
     assert not key_BD.requires_grad

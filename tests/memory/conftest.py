@@ -18,7 +18,7 @@ def make_batch():
 
 @pytest.fixture
 def who_meets():
-    """The image numbers of each query's positive and negatives, for keys whose one coordinate is the number."""
+    """The images of each query's positive and negatives, for keys whose one coordinate is the image's number."""
 
     def ask(keys, num_queries):
         positive_B, negative_BK = keys.similarity(torch.ones(num_queries, 1))

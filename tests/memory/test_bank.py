@@ -42,19 +42,26 @@ def test_rows_are_momentum_averages_of_unit_norm(make_batch):
             average_D = 0.7 * expected_ND[i] + 0.3 * key_D
             expected_ND[i] = average_D / average_D.square().sum().sqrt()
     torch.testing.assert_close(bank.row_ND, expected_ND, rtol=0, atol=1e-14)
-    torch.testing.assert_close(bank.row_ND[[0, 1, 2, 3, 5, 7]].norm(dim=1), torch.ones(6, dtype=torch.float64))
+    torch.testing.assert_close(
+        bank.row_ND[[0, 1, 2, 3, 5, 7]].norm(dim=1), torch.ones(6, dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize(("momentum", "kept"), [(0.0, 0.0), (1.0, 1.0)])
 def test_momentum_0_keeps_the_new_key_and_1_the_old_row(momentum, kept, make_batch):
     bank = start(MemoryBank(momentum))
-    old_D, key_BD = normalize(bank.row_ND[2], dim=-1), normalize(torch.ones(1, 4, dtype=torch.float64), dim=-1)
+    old_D, key_BD = (
+        normalize(bank.row_ND[2], dim=-1),
+        normalize(torch.ones(1, 4, dtype=torch.float64), dim=-1),
+    )
     bank.put(key_BD, key_BD, make_batch([2]))
     torch.testing.assert_close(bank.row_ND[2], kept * old_D + (1 - kept) * key_BD[0])
 
 
 def test_an_image_that_comes_twice_is_averaged_first_whatever_the_order(make_batch):
-    key_BD = normalize(torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)), dim=-1)
+    key_BD = normalize(
+        torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)), dim=-1
+    )
     index_B = torch.tensor([6, 2, 6, 2, 6])
     rows = []
     for order_B in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 0, 4, 2, 3]):
@@ -82,7 +89,9 @@ def test_rows_start_at_random_within_the_documented_bound():
     bank = start(MemoryBank(0.9), dim=12, labels=[0, 1] * 500)
     bound = (3 / 12) ** 0.5
     assert bank.row_ND.abs().max() <= bound
-    assert bank.row_ND.square().mean().item() == pytest.approx(bound**2 / 3, rel=0.05)  # uniform, norm about 1
+    assert bank.row_ND.square().mean().item() == pytest.approx(
+        bound**2 / 3, rel=0.05
+    )  # uniform, norm about 1
 
 
 @pytest.mark.parametrize("exclude", ["image", "class"])
@@ -123,14 +132,18 @@ def test_as_many_negatives_as_exist_are_drawn_and_one_more_is_refused(
     bank = telling(MemoryBank(0.9, available, exclude, shared_negatives=shared))
     _, negative = who_meets(bank.draw(None, None, make_batch([4, 6], [1, 2])), 2)
     assert [sorted(met) for met in negative] == [permitted(4, exclude), permitted(6, exclude)]
-    with pytest.raises(ValueError, match=rf"num_negatives is {available + 1}.*choose at most {available}, or null"):
+    with pytest.raises(
+        ValueError, match=rf"num_negatives is {available + 1}.*choose at most {available}, or null"
+    ):
         start(MemoryBank(0.9, available + 1, exclude, shared_negatives=shared))
 
 
 @pytest.mark.parametrize("num_negatives", [None, 3])
 @pytest.mark.parametrize(("exclude", "labels"), [("class", [1, 1, 1, 1]), ("image", [0])])
 def test_data_that_leave_no_negative_are_refused(exclude, labels, num_negatives):
-    with pytest.raises(ValueError, match=rf"exclude='{exclude}' leaves none of the {len(labels)} training images"):
+    with pytest.raises(
+        ValueError, match=rf"exclude='{exclude}' leaves none of the {len(labels)} training images"
+    ):
         start(MemoryBank(0.9, num_negatives, exclude), labels=labels)
 
 

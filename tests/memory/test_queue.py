@@ -63,7 +63,11 @@ def test_a_state_saved_in_mid_wrap_goes_on_identically(put):
 
 @pytest.mark.parametrize(
     ("exclude", "expected"),
-    [("none", [[0, 1, 2, 3, 4]] * 2), ("image", [[0, 2, 3, 4], [0, 1, 2, 3, 4]]), ("class", [[0, 2, 3], [1, 2, 4]])],
+    [
+        ("none", [[0, 1, 2, 3, 4]] * 2),
+        ("image", [[0, 2, 3, 4], [0, 1, 2, 3, 4]]),
+        ("class", [[0, 2, 3], [1, 2, 4]]),
+    ],
 )
 def test_queries_meet_present_keys_but_the_excluded(exclude, expected, make_batch, who_meets):
     queue, today = empty_queue(8, exclude, dim=1), torch.tensor([[50.0], [60.0]])

@@ -66,6 +66,8 @@ def test_closed_form_in_ten_epochs(schedule, epoch, factor):
 
 @pytest.mark.parametrize(("warmup_epochs", "final_scale"), [(-1, 0.1), (5, -0.1), (5, 1.1)])
 def test_wrong_values_are_refused(warmup_epochs, final_scale):
-    message = rf"warmup_epochs is {warmup_epochs} and final_scale {final_scale}; they must be at least 0 and within"
+    message = (
+        rf"warmup_epochs is {warmup_epochs} and final_scale {final_scale}; they must be at least 0 and within"
+    )
     with pytest.raises(ValueError, match=message):
         WarmupCosine(warmup_epochs, final_scale)

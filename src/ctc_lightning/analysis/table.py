@@ -30,7 +30,7 @@ def text_table(summary: pd.DataFrame, protocol: str) -> str:
     lines = _aligned([header, *([[name], *([_inline(cell)] for cell in cells)] for name, cells in rows)])
     if max(map(len, lines)) > WIDTH:
         blank = [[""]] * len(header)
-        stacked = [[wrap(name, LABEL_WIDTH), *map(_stacked, cells)] for name, cells in rows]
+        stacked = [[_wrapped(name), *map(_stacked, cells)] for name, cells in rows]
         lines = _aligned([header, *(line for row in stacked for line in (blank, row))])
     return "\n".join([TITLES[protocol], f"{legend(summary)}.", "", *lines])
 
@@ -94,6 +94,12 @@ def _stacked(row: Any) -> list[str]:
     (peak, peak_std), (final, final_std), (drop, drop_std) = _numbers(row)
     first, spread = f"{percent(peak)} → {percent(final)}", f"{_spread(peak_std):<7}{_spread(final_std)}"
     return [first, *([spread] if spread.strip() else []), f"({percent(drop)}{_spread(drop_std)})"]
+
+
+def _wrapped(name: str) -> list[str]:
+    """The label in lines, a number never apart from its ``(epoch``."""
+    lines = wrap(name.replace("(epoch ", "(epoch~").replace("(epochs ", "(epochs~"), LABEL_WIDTH)
+    return [line.replace("~", " ") for line in lines]
 
 
 def _numbers(row: Any) -> list[tuple[float, float]]:
