@@ -19,4 +19,4 @@ class Batch(NamedTuple):
     view: Tensor
     key_view: Tensor
     label: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here

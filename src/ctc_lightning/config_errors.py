@@ -54,7 +54,9 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
         return f"{match['group']}={match['choice']} does not exist; {_nearest(match['choice'], options)}"
     if match := re.search(r"Could not override '(?P<key>[^']+)'|'(?P<other>[^']+)' is not in struct", text):
         key = match["key"] or match["other"]
-        return f"there is no {key} in this configuration; {_nearest(key, _known_keys(config_name, overrides))}"
+        return (
+            f"there is no {key} in this configuration; {_nearest(key, _known_keys(config_name, overrides))}"
+        )
     if isinstance(error, ConfigCompositionException | OmegaConfBaseException | HydraException):
         return " ".join(text.split())
     return text
@@ -115,7 +117,9 @@ def refuse_unused(cfg: DictConfig, overrides: Iterable[str]) -> None:
     for override in overrides:
         match = re.match(r"\+{0,2}model\.(\w+)=", override)
         if match and match[1] not in ("stages", "name") and f"${{model.{match[1]}}}" not in text:
-            targets = sorted(set(re.findall(r"_target_: ctc_lightning\.(?:key_encoder|memory|contrast)\.(\w+)", text)))
+            targets = sorted(
+                set(re.findall(r"_target_: ctc_lightning\.(?:key_encoder|memory|contrast)\.(\w+)", text))
+            )
             raise ValueError(
                 f"{override}: no part of this model reads model.{match[1]} (its parts: {', '.join(targets)}); "
                 "leave it out, or choose the part that uses it."

@@ -145,7 +145,9 @@ class CTCModule(pl.LightningModule):
         """One optimizer for all stages (its momentum carries over), with the rate set at every step."""
         optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
         _ = self.trainer.estimated_stepping_batches  # loads the training data, so that the next line is known
-        self.steps_per_epoch = -(-int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches)
+        self.steps_per_epoch = -(
+            -int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches
+        )
         scheduler = LambdaLR(optimizer, self.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

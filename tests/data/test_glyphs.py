@@ -114,6 +114,25 @@ def test_hue_is_the_mean_colour_of_the_strokes(train):
     assert (np.rint(6 * hue) % 6 == train.labels["hue"].numpy()).mean() > 0.98
 
 
+def test_strokes_have_the_recipe_s_saturation_value_and_spread_of_hue():
+    """Without noise the most saturated pixel is the stroke's own colour."""
+    style = GlyphStyle(noise_sd=0, half_width=(0.2, 0.2))
+    train = make(style=style).image_sets["source"]["train"]
+    level = train.image.flatten(2).permute(0, 2, 1)
+    purest = (level.amax(2).int() - level.amin(2).int()).argmax(1)
+    colour = level[torch.arange(len(level)), purest]
+    assert set(colour.amax(1).tolist()) == {round(255 * 0.95)}
+    assert set(colour.amin(1).tolist()) == {round(255 * 0.95 * (1 - 0.9))}
+    deviation = (
+        6 * np.array([rgb_to_hsv(*rgb)[0] for rgb in colour.double().numpy()]) - train.labels["hue"].numpy()
+    )
+    deviation = (deviation + 3) % 6 - 3
+    for k in range(6):
+        spread = deviation[train.labels["hue"] == k]
+        assert abs(spread.mean()) < 0.04
+        assert 0.09 < spread.std() < 0.15
+
+
 def test_position_is_the_quadrant_of_the_shift(train):
     """A glyph's own centroid is off-centre: taken out as the mean over the images of the glyph."""
     x, y = minus_class_mean(moments(silhouette(train.image))[0], train.labels["fine"].numpy()).T
@@ -178,9 +197,14 @@ def test_new_glyphs_are_not_the_source_glyphs(data, train):
     assert same_shape(shapes(train, "fine"), shapes(data.image_sets["new"]["train"], "new")) <= 5
 
 
-def test_splits_share_no_image(data):
-    rows = [row.numpy().tobytes() for s in data.image_sets.values() for x in s.values() for row in x.image]
-    assert len(set(rows)) == len(rows) == 2 * sum(SIZES.values())
+def test_splits_share_no_image_and_no_draw():
+    """Of equal sizes: two splits from one stream would have the same factors."""
+    data = make(num_train=64, num_val=64, num_test=64)
+    splits = [images for splits in data.image_sets.values() for images in splits.values()]
+    rows = [row.numpy().tobytes() for images in splits for row in images.image]
+    assert len(set(rows)) == len(rows) == 6 * 64
+    for a, b in combinations(splits, 2):
+        assert not torch.equal(a.labels["hue"], b.labels["hue"])
 
 
 def test_a_split_does_not_depend_on_the_size_of_another(data):

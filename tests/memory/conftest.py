@@ -18,7 +18,7 @@ def make_batch():
 
 @pytest.fixture
 def who_meets():
-    """The images of each query's positive and negatives, for keys whose one coordinate is the image's number."""
+    """The images that each query meets, for keys whose one coordinate is the image's number."""
 
     def ask(keys, num_queries):
         positive_B, negative_BK = keys.similarity(torch.ones(num_queries, 1))

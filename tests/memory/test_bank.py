@@ -125,6 +125,13 @@ def test_sampled_negatives_are_uniform_over_what_is_permitted(exclude, shared, m
 
 
 @pytest.mark.parametrize("shared", [True, False])
+def test_queries_of_one_image_share_their_negatives_only_if_asked_to(shared, make_batch, who_meets):
+    bank, batch = telling(MemoryBank(0.9, 2, shared_negatives=shared)), make_batch([3, 3])
+    draws = [who_meets(bank.draw(None, None, batch), 2)[1] for _ in range(20)]
+    assert all(sorted(first) == sorted(second) for first, second in draws) is shared
+
+
+@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize(("exclude", "available"), [("image", 7), ("class", 5)])
 def test_as_many_negatives_as_exist_are_drawn_and_one_more_is_refused(
     exclude, available, shared, make_batch, who_meets

@@ -48,7 +48,10 @@ class Provenance(pl.Callback):
             self.write(trainer, "finished")
 
     def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]  # noqa: ARG002
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        checkpoint: dict[str, Any],  # noqa: ARG002
     ) -> None:
         """A checkpoint says by itself how it was made."""
         checkpoint["config"] = self.config
@@ -77,7 +80,9 @@ def git_commit() -> str | None:
     try:
         if Path(git("rev-parse", "--show-toplevel").strip()) != here.parents[2]:
             return None  # installed inside somebody else's repository
-        return git("rev-parse", "--short", "HEAD").strip() + ("+changes" if git("status", "--porcelain").strip() else "")
+        return git("rev-parse", "--short", "HEAD").strip() + (
+            "+changes" if git("status", "--porcelain").strip() else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -76,11 +76,7 @@ class TransferProbe(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Probe when due."""
         finished = trainer.current_epoch + 1
-        if (
-            finished % self.every_n_epochs == 0
-            or finished in self.also_at
-            or finished == trainer.max_epochs
-        ):
+        if finished % self.every_n_epochs == 0 or finished in self.also_at or finished == trainer.max_epochs:
             self.probe(trainer, pl_module, finished)
 
     def probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule, finished: int) -> None:
@@ -128,7 +124,9 @@ class TransferProbe(pl.Callback):
         for target in self.targets or data.targets:
             name = data.targets[target]
             splits = {
-                split: Features(h_NF.double().cpu().numpy(), data.image_sets[name][split].labels[target].numpy())
+                split: Features(
+                    h_NF.double().cpu().numpy(), data.image_sets[name][split].labels[target].numpy()
+                )
                 for split, h_NF in features[name].items()
             }
             for protocol, probe in self.protocols.items():

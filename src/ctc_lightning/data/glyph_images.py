@@ -51,8 +51,8 @@ def draw_glyphs(
 
     image_NCHW = background_NCHW + cover_N1HW * (foreground_NC11 - background_NCHW)
     image_NCHW += rng.normal(0, style.noise_sd, image_NCHW.shape)
-    digits_NCHW = np.rint(255 * np.clip(image_NCHW, 0, 1)).astype(np.uint8)
-    return ImageSet(torch.from_numpy(digits_NCHW), {name: torch.from_numpy(y) for name, y in labels.items()})
+    level_NCHW = np.rint(255 * np.clip(image_NCHW, 0, 1)).astype(np.uint8)
+    return ImageSet(torch.from_numpy(level_NCHW), {name: torch.from_numpy(y) for name, y in labels.items()})
 
 
 def _place(
@@ -77,7 +77,8 @@ def _place(
 
 
 def _colour(hue_N: Array, saturation: float, value: float) -> Array:
-    return np.array([hsv_to_rgb(hue, saturation, value) for hue in hue_N])[:, :, None, None]
+    # colorsys takes no negative hue.
+    return np.array([hsv_to_rgb(hue, saturation, value) for hue in hue_N % 1])[:, :, None, None]
 
 
 def _texture(orientation_N: np.ndarray, rng: np.random.Generator, style: GlyphStyle) -> Array:

@@ -1,8 +1,10 @@
-"""k nearest neighbours by cosine similarity of frozen features. N: images, F: features."""
+"""k nearest neighbours by cosine similarity of frozen features. N: images, K: most neighbours, L: classes."""
 
 from collections.abc import Sequence
 
-from sklearn.neighbors import KNeighborsClassifier
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from ctc_lightning.evaluation.protocol import Features, Probe, Score, check_finite
@@ -10,6 +12,8 @@ from ctc_lightning.evaluation.protocol import Features, Probe, Score, check_fini
 
 class NearestNeighbours(Probe):
     """The majority label among the k training images of largest cosine similarity; k chosen on validation.
+
+    Of equally frequent labels the smallest is taken.
 
     Args:
         neighbours: the values of k to try, each >= 1; of equally good ones the first is taken.
@@ -31,11 +35,18 @@ class NearestNeighbours(Probe):
                 f"kNN: k = {max(self.neighbours)} neighbours of {len(train.label_N)} training images; "
                 "choose at most as many as there are."
             )
-        best = Score(0.0, -1.0, 0)
         with threadpool_limits(1):
-            for k in self.neighbours:
-                knn = KNeighborsClassifier(k, metric="cosine", algorithm="brute").fit(train.h_NF, train.label_N)
-                val_top1 = float(knn.score(val.h_NF, val.label_N))
-                if val_top1 > best.val_top1:
-                    best = Score(float(knn.score(test.h_NF, test.label_N)), val_top1, k)
-        return best
+            search = NearestNeighbors(n_neighbors=max(self.neighbours), metric="cosine", algorithm="brute")
+            search.fit(train.h_NF)
+            val_NK, test_NK = (
+                train.label_N[search.kneighbors(split.h_NF, return_distance=False)] for split in (val, test)
+            )
+        val_top1 = [_accuracy(val_NK[:, :k], val.label_N) for k in self.neighbours]
+        best = int(np.argmax(val_top1))
+        k = self.neighbours[best]
+        return Score(_accuracy(test_NK[:, :k], test.label_N), val_top1[best], k)
+
+
+def _accuracy(label_NK: NDArray[np.int64], truth_N: NDArray[np.int64]) -> float:
+    votes_NL = (label_NK[:, :, None] == np.arange(label_NK.max() + 1)).sum(1)
+    return float((votes_NL.argmax(1) == truth_N).mean())
