@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -89,19 +90,18 @@ def _known_keys(config_name: str, overrides: Iterable[str]) -> list[str]:
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(config_dir()), version_base="1.3"):
-                return list(_keys(compose(config_name, overrides=attempt)))
+                cfg: Any = OmegaConf.to_container(compose(config_name, overrides=attempt))
+                return list(_keys(cfg))
         except (HydraException, OmegaConfBaseException):
             continue
     return []
 
 
-def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in cfg:
+def _keys(cfg: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, node in cfg.items():
         yield f"{prefix}{key}"
-        if OmegaConf.is_dict(cfg._get_node(key)):  # noqa: SLF001 - a look that resolves no interpolation
-            node = cfg._get_node(key)  # noqa: SLF001 - as above
-            if not node._is_none() and not node._is_interpolation():  # noqa: SLF001 - as above
-                yield from _keys(node, f"{prefix}{key}.")
+        if isinstance(node, dict):
+            yield from _keys(node, f"{prefix}{key}.")
 
 
 def refuse_unused(cfg: DictConfig, overrides: Iterable[str]) -> None:
@@ -121,6 +121,6 @@ def refuse_unused(cfg: DictConfig, overrides: Iterable[str]) -> None:
                 set(re.findall(r"_target_: ctc_lightning\.(?:key_encoder|memory|contrast)\.(\w+)", text))
             )
             raise ValueError(
-                f"{override}: no part of this model reads model.{match[1]} (its parts: {', '.join(targets)}); "
+                f"{override}: no part of this model reads model.{match[1]} (it has {', '.join(targets)}); "
                 "leave it out, or choose the part that uses it."
             )

@@ -68,7 +68,7 @@ class CTCModule(pl.LightningModule):
         """Class logits (B, C) of images (B, channels, H, W)."""
         return self.network(view)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002 - Lightning's
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """One step's loss; queries and keys go on to ``on_train_batch_end``."""
         net, stage = self.network, self.stage
 
@@ -78,8 +78,7 @@ class CTCModule(pl.LightningModule):
             self.log_losses(loss=loss_ce)
             return {"loss": loss_ce}
 
-        projector = stage.projector or net.projector
-        q_BD = normalize(projector(h_BF), dim=-1)
+        q_BD = normalize(stage.projector_of(net)(h_BF), dim=-1)
         k_BD = stage.key_encoder(batch.key_view, q_BD)  # unit norm, no gradient to the network
         keys = stage.memory.draw(q_BD, k_BD, batch)  # k⁺, K⁻ and which pairs may meet
         loss_contrast = stage.contrast(q_BD, keys)  # −log p(k⁺ | q; τ)
@@ -88,15 +87,15 @@ class CTCModule(pl.LightningModule):
         self.log_losses(loss=loss, ce=loss_ce, contrast=loss_contrast)
         return {"loss": loss, "query": q_BD, "key": k_BD}
 
-    def on_train_batch_end(self, outputs: Mapping[str, Tensor], batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Remember the batch, last of all: no query meets its own key."""
-        if self.stage.memory is not None:
+        if self.stage.contrast is not None:
             self.stage.memory.put(outputs["query"].detach(), outputs["key"].detach(), batch)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """θ ← θ − step, then θ' ← μ θ' + (1 − μ) θ: once per optimizer step, not per micro-batch."""
         super().optimizer_step(*args, **kwargs)
-        if self.stage.key_encoder is not None:
+        if self.stage.contrast is not None:
             self.stage.key_encoder.update(self.stage.encoder(self.network))
 
     # ---------------------------------------------------------------------------------------- stages
@@ -113,7 +112,7 @@ class CTCModule(pl.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group.setdefault("base_weight_decay", group["weight_decay"])
             group["weight_decay"] = group["base_weight_decay"] * stage.weight_decay_scale
-        if stage.key_encoder is not None:
+        if stage.contrast is not None:
             stage.key_encoder.begin(stage.encoder(self.network))
         if stage.refresh:
             self.refresh_memory(stage)
@@ -121,8 +120,6 @@ class CTCModule(pl.LightningModule):
     @torch.no_grad()
     def refresh_memory(self, stage: Stage) -> None:
         """M_i ← k_i for every training image: one pass in eval mode, with training augmentation."""
-        assert stage.key_encoder is not None
-        assert stage.memory is not None
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.eval()
         for samples in data.memory_dataloader():
@@ -141,7 +138,7 @@ class CTCModule(pl.LightningModule):
 
     # -------------------------------------------------------------------------- optimizer and logs
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         """One optimizer for all stages (its momentum carries over), with the rate set at every step."""
         optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
         _ = self.trainer.estimated_stepping_batches  # loads the training data, so that the next line is known
@@ -163,7 +160,7 @@ class CTCModule(pl.LightningModule):
         """Log each loss of the step and its mean over the epoch."""
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()}, on_epoch=True)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Source accuracy and cross-entropy on the validation images."""
         logits_BC = self(batch.view)
         self.val_top1(logits_BC, batch.label)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -76,9 +77,10 @@ class Stage(nn.Module):
         self.weight = weight
         self.lr_scale = lr_scale
         self.weight_decay_scale = weight_decay_scale
-        self.key_encoder = key_encoder
-        self.memory = memory
+        # All three are None, or none is: who has seen `contrast` need not ask again
         self.contrast = contrast
+        self.key_encoder: KeyEncoder = key_encoder  # type: ignore[assignment]
+        self.memory: Memory = memory  # type: ignore[assignment]
         self.refresh = refresh
         self._make_projector = projector
         self.projector: nn.Module | None = None
@@ -94,10 +96,10 @@ class Stage(nn.Module):
         Raises:
             ValueError: no projector, heads of different width, or too few images for the memory.
         """
-        if self.key_encoder is None or self.memory is None:
+        if self.contrast is None:
             return
         if self._make_projector is not None:
-            self.projector = self._make_projector(network.backbone.num_features)
+            self.projector = self._make_projector(network.classifier.in_features)
         if self.projector is None and network.projector is None:
             raise ValueError(
                 f"stage {name!r} contrasts embeddings, but the network has no projector: set "
@@ -105,17 +107,24 @@ class Stage(nn.Module):
             )
         encoder = self.encoder(network)
         self.key_encoder.build(encoder)
-        head = getattr(self.key_encoder, "encoder", encoder)[1]
-        if head.dim != encoder[1].dim:
+        query_head: Any = encoder[1]
+        key_head: Any = getattr(self.key_encoder, "encoder", encoder)[1]
+        if key_head.dim != query_head.dim:
             raise ValueError(
-                f"stage {name!r}: the key encoder's projector has {head.dim} dimensions and the query's "
-                f"{encoder[1].dim}; they must be equal."
+                f"stage {name!r}: the key encoder's projector has {key_head.dim} dimensions and the query's "
+                f"{query_head.dim}; they must be equal."
             )
-        self.memory.allocate(encoder[1].dim, label_N)
+        self.memory.allocate(query_head.dim, label_N)
+
+    def projector_of(self, network: Network) -> nn.Module:
+        """The query's head: the stage's own, else the network's g."""
+        projector = self.projector or network.projector
+        assert projector is not None, "build() has refused this"
+        return projector
 
     def encoder(self, network: Network) -> nn.Sequential:
-        """The query encoder of this stage: f, then the stage's own head or the network's g."""
-        return nn.Sequential(network.backbone, self.projector or network.projector)
+        """The query's encoder: f, then the head."""
+        return nn.Sequential(network.backbone, self.projector_of(network))
 
 
 @dataclass(frozen=True)

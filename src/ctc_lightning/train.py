@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ctc_lightning.checkpoint import checkpoint_to_resume, check_fits
+from ctc_lightning.checkpoint import check_fits, checkpoint_to_resume
 from ctc_lightning.config_errors import plain_errors, refuse_unused
 from ctc_lightning.module import CTCModule
 from ctc_lightning.paths import config_dir

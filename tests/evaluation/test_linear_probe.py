@@ -61,6 +61,14 @@ def test_features_that_are_all_constant_give_chance(whiten, splits):
     assert score.top1 == pytest.approx((test.label_N == majority).mean())
 
 
+def test_whitening_does_not_blow_up_the_rounding_of_redundant_features(splits):
+    probe, random = LinearProbe(whiten=True, strengths=STRENGTHS), np.random.default_rng(3)
+    redundant = [
+        Features(np.float64(np.float32(h_NF)), y) for h_NF, y in mapped(splits, random.normal(size=(6, 60)))
+    ]
+    assert probe.score(*redundant) == pytest.approx(probe.score(*splits), abs=1 / 150 + 1e-9)
+
+
 def test_more_features_than_images_are_no_obstacle_to_whitening():
     random = np.random.default_rng(0)
     label_N = random.integers(2, size=30)

@@ -1,6 +1,7 @@
 """Checkpoints to look back at: every n epochs and at the end of each stage."""
 
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
@@ -23,7 +24,7 @@ class MilestoneCheckpoint(Checkpoint):
         self.dirpath = Path(dirpath)
         self.every_n_epochs = every_n_epochs
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Save what is due."""
         finished = trainer.current_epoch + 1
         if finished % self.every_n_epochs == 0 or finished == trainer.max_epochs:

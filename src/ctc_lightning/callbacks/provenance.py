@@ -1,4 +1,4 @@
-"""What a run was: ``config.yaml`` and ``provenance.json`` in its directory, the configuration in its checkpoints."""
+"""What a run was: ``config.yaml`` and ``provenance.json`` beside it, the configuration in its checkpoints."""
 
 import importlib.metadata
 import json
@@ -34,7 +34,7 @@ class Provenance(pl.Callback):
         self.run_dir = Path(run_dir)
         self.config: Any = {}
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write both files before the first step."""
         self.began = time.monotonic()
         if trainer.is_global_zero:
@@ -42,7 +42,7 @@ class Provenance(pl.Callback):
             OmegaConf.save(OmegaConf.create(self.config), self.run_dir / "config.yaml")
             self.write(trainer, "running")
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add how long it took."""
         if trainer.is_global_zero:
             self.write(trainer, "finished")
@@ -51,7 +51,7 @@ class Provenance(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        checkpoint: dict[str, Any],  # noqa: ARG002
+        checkpoint: dict[str, Any],
     ) -> None:
         """A checkpoint says by itself how it was made."""
         checkpoint["config"] = self.config
@@ -71,7 +71,7 @@ class Provenance(pl.Callback):
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, with ``+changes`` if the tree differs from it."""
+    """The commit of the checkout that this package runs from, with ``+changes`` if the tree differs."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str:

@@ -33,7 +33,7 @@ class RandomState(pl.Callback):
         """Keep the states until training starts."""
         self.states = state_dict["ranks"]
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore this rank's state."""
         if rank() < len(self.states):
             _restore(self.states[rank()])

@@ -23,7 +23,7 @@ class Summary(pl.Callback):
         self.run_dir = Path(run_dir)
         self.protocol = protocol
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the summary on rank 0."""
         table = ResultsTable(self.run_dir / "results.csv", "", "", 0)
         curves: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)

@@ -57,7 +57,7 @@ class TransferProbe(pl.Callback):
         self.batch_size = batch_size
         self.results = ResultsTable(Path(run_dir) / "results.csv", Path(run_dir).name, method, seed)
 
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Fail before training if a target does not exist."""
         available = trainer.datamodule.targets  # type: ignore[attr-defined]
         unknown = [target for target in self.targets or () if target not in available]
@@ -66,20 +66,20 @@ class TransferProbe(pl.Callback):
                 f"transfer probe: target {unknown[0]!r} is unknown; this data set has {', '.join(available)}."
             )
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Probe the network before its first step; a resumed run goes on below its checkpoint's rows."""
         if trainer.is_global_zero:
             self.results.keep_epochs_up_to(trainer.current_epoch if trainer.global_step else -1)
         if trainer.global_step == 0:
             self.probe(trainer, pl_module, finished=0)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Probe when due."""
         finished = trainer.current_epoch + 1
         if finished % self.every_n_epochs == 0 or finished in self.also_at or finished == trainer.max_epochs:
             self.probe(trainer, pl_module, finished)
 
-    def probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule, finished: int) -> None:
+    def probe(self, trainer: pl.Trainer, pl_module: Any, finished: int) -> None:
         """Score all targets under all protocols, on rank 0, from features that all ranks computed."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         network = pl_module.network
@@ -108,7 +108,7 @@ class TransferProbe(pl.Callback):
 
     @staticmethod
     def source_rows(
-        network: nn.Module, data: Any, features: Mapping[str, Tensor]
+        network: Any, data: Any, features: Mapping[str, Tensor]
     ) -> Iterator[tuple[str, str, str, float]]:
         """The network's own classifier on its source task."""
         with torch.no_grad():

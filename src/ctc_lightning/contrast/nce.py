@@ -58,4 +58,4 @@ class NCE(Contrast):
 def _note_what_is_set(contrast: nn.Module, _: object) -> None:
     """Read once from a checkpoint what is set, so that no training step has to ask the device."""
     assert isinstance(contrast, NCE)
-    contrast._is_set = (contrast.log_normaliser > -torch.inf).tolist()  # noqa: SLF001 - its own hook
+    contrast._is_set = (contrast.log_normaliser > -torch.inf).tolist()

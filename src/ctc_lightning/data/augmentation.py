@@ -14,7 +14,7 @@ Augmentation = Callable[[Tensor, torch.Generator], Tensor]
 class Identity:
     """The images as they are."""
 
-    def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002 (protocol)
+    def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
         """Return ``image_BCHW`` itself; draws nothing."""
         return image_BCHW
 

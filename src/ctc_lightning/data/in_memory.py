@@ -108,7 +108,7 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
     def make(self) -> dict[str, dict[str, ImageSet]]:
         """Generate or read the image sets: name -> split -> images, with "source" among the names."""
 
-    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature; one set-up for all)
+    def setup(self, stage: str | None = None) -> None:
         """Make the image sets, once; later calls do nothing."""
         if hasattr(self, "image_sets"):
             return
@@ -120,7 +120,7 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
         self.standardise = Standardise(train.image)
         self.mean, self.std = self.standardise.mean, self.standardise.std
 
-    def on_after_batch_transfer(self, batch: Samples, dataloader_idx: int) -> Batch:  # noqa: ARG002 (Lightning's)
+    def on_after_batch_transfer(self, batch: Samples, dataloader_idx: int) -> Batch:
         """Augment and standardise a loader's samples on their device: what the training step reads.
 
         Samples without a seed are not augmented, and both views are one tensor.

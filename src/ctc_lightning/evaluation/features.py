@@ -16,7 +16,7 @@ def extract_features(
     device: torch.device,
     batch_size: int = 500,
 ) -> Tensor:
-    """h = f(x) for every image, each rank its share; the backbone must be in eval mode.
+    """H = f(x) for every image, each rank its share; the backbone must be in eval mode.
 
     Args:
         backbone: f.

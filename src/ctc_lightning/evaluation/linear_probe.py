@@ -2,8 +2,10 @@
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -56,16 +58,16 @@ class LinearProbe(Probe):
         return best
 
 
-class _Whitening(PCA):
+class _Whitening:
     """PCA to unit variance, without the directions in which float32 features only round."""
 
-    def __init__(self) -> None:
-        super().__init__(whiten=True, svd_solver="full")
+    def fit_transform(self, h_NF: NDArray[np.float64]) -> NDArray[np.float64]:
+        pca: Any = PCA(svd_solver="full").fit(h_NF)
+        deviation = np.sqrt(pca.explained_variance_)
+        kept = max(1, int((deviation > _RESOLUTION * deviation[0]).sum()))
+        self.mean_F = pca.mean_
+        self.map_FP = pca.components_[:kept].T / deviation[:kept].clip(min=np.finfo(float).tiny)
+        return self.transform(h_NF)
 
-    def fit_transform(self, X: np.ndarray, y: None = None) -> np.ndarray:
-        self.fit(X, y)
-        deviation = np.sqrt(self.explained_variance_)
-        kept = max(1, int((deviation > _RESOLUTION * deviation.max()).sum()))
-        self.components_ = self.components_[:kept]
-        self.explained_variance_ = np.maximum(self.explained_variance_[:kept], np.finfo(float).tiny)
-        return self.transform(X)
+    def transform(self, h_NF: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (h_NF - self.mean_F) @ self.map_FP

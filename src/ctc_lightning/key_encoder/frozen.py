@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,8 @@ class FrozenEncoder(KeyEncoder):
         """Copy the encoder, so that the checkpoint has the same entries from the first epoch on."""
         frozen = deepcopy(encoder).requires_grad_(requires_grad=False)
         if self.projector is not None:
-            frozen = nn.Sequential(frozen[0], self.projector(encoder[0].num_features))
+            backbone: Any = frozen[0]
+            frozen = nn.Sequential(backbone, self.projector(backbone.num_features))
         self.encoder = frozen.eval()
 
     def begin(self, encoder: nn.Sequential) -> None:
@@ -37,11 +39,11 @@ class FrozenEncoder(KeyEncoder):
         copied = slice(0, 1) if self.projector is not None else slice(0, 2)
         self.encoder[copied].load_state_dict(encoder[copied].state_dict())
 
-    def train(self, mode: bool = True) -> "FrozenEncoder":  # noqa: FBT001, FBT002 - nn.Module's signature
+    def train(self, mode: bool = True) -> "FrozenEncoder":
         """Stay in eval mode: BatchNorm's running statistics never move."""
         return super().train(mode=False)
 
-    def forward(self, key_view: Tensor, query_BD: Tensor) -> Tensor:  # noqa: ARG002 - the protocol's signature
+    def forward(self, key_view: Tensor, query_BD: Tensor) -> Tensor:
         """Embed ``key_view`` (B, C, H, W) to keys (B, D); only a head of its own gets a gradient."""
         with torch.no_grad():
             h_BF = self.encoder[0](key_view)

@@ -49,22 +49,19 @@ class MomentumEncoder(KeyEncoder):
     @torch.no_grad()
     def update(self, encoder: nn.Sequential) -> None:
         """One step of the average, over all tensors at once."""
-        mine, today = list(self.encoder.parameters()), list(encoder.parameters())
-        if self.batch_norm == "running":
-            floating = [
-                (a, b)
-                for a, b in zip(self.encoder.buffers(), encoder.buffers(), strict=True)
-                if a.is_floating_point()
-            ]
-            mine += [a for a, _ in floating]
-            today += [b for _, b in floating]
-        torch._foreach_lerp_(mine, today, 1 - self.momentum)  # noqa: SLF001 - as in torch.optim.swa_utils
+        torch._foreach_lerp_(self._averaged(self.encoder), self._averaged(encoder), 1 - self.momentum)
 
-    def train(self, mode: bool = True) -> "MomentumEncoder":  # noqa: FBT001, FBT002 - nn.Module's signature
+    def _averaged(self, encoder: nn.Module) -> list[Tensor]:
+        tensors: list[Tensor] = list(encoder.parameters())
+        if self.batch_norm == "running":
+            tensors += [buffer for buffer in encoder.buffers() if buffer.is_floating_point()]
+        return tensors
+
+    def train(self, mode: bool = True) -> "MomentumEncoder":
         """With ``batch_norm='running'`` stay in eval mode."""
         return super().train(mode and self.batch_norm == "batch")
 
     @torch.no_grad()
-    def forward(self, key_view: Tensor, query_BD: Tensor) -> Tensor:  # noqa: ARG002 - the protocol's signature
+    def forward(self, key_view: Tensor, query_BD: Tensor) -> Tensor:
         """Embed ``key_view`` (B, C, H, W) to keys (B, D), without gradient."""
         return normalize(self.encoder(key_view), dim=-1)

@@ -14,6 +14,6 @@ class QueryEncoder(KeyEncoder):
 
     has_own_network = False
 
-    def forward(self, key_view: Tensor, query_BD: Tensor) -> Tensor:  # noqa: ARG002 - the view is the query's
+    def forward(self, key_view: Tensor, query_BD: Tensor) -> Tensor:
         """Return the detached query, (B, D)."""
         return query_BD.detach()

@@ -24,7 +24,7 @@ class MetricsCSV(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
+    def experiment(self) -> Any:
         """The writer, made on first use."""
         if self._experiment is None:
             self._experiment = _ContinuedWriter(log_dir=self.save_dir)

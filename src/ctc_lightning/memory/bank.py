@@ -33,6 +33,7 @@ class MemoryBank(Memory):
     stores_positive = True
     row_ND: Tensor
     label_N: Tensor
+    index_N: Tensor
 
     def __init__(
         self,
@@ -76,25 +77,25 @@ class MemoryBank(Memory):
                 f"{self.num_images} training images may be negatives with exclude={self.exclude!r}; "
                 f"choose at most {available}, or null for all."
             )
-        # K allowed rows are certain to be among the first K + most_excluded of any order
-        self.window = self.num_negatives and self.num_negatives + most_excluded
+        self.most_excluded = most_excluded
 
-    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:  # noqa: ARG002 - protocol
+    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:
         """Row i as positive; all rows, or the first K allowed ones of a random order, as negatives."""
         return self.keys(batch, *self.choose(batch))
 
     def choose(self, batch: Batch) -> tuple[Tensor | None, Tensor | None, Tensor]:
         """Choose the negatives: which rows (R,), which column of them (B, K), and which pairs may meet."""
-        if self.window is None:
+        if self.num_negatives is None:
             return None, None, may_meet(self.exclude, batch, self.index_N, self.label_N)
 
+        window = self.num_negatives + self.most_excluded  # holds K allowed rows, whatever the order
         order_N = torch.randperm(self.num_images, device=self.row_ND.device)
         if self.shared_negatives:
-            row_R, column_BK = order_N[: self.window], None
+            row_R, column_BK = order_N[:window], None
             allowed_BK = may_meet(self.exclude, batch, row_R, self.label_N[row_R])
         else:  # each image begins elsewhere in the same random order, which goes round
             begin_B1 = torch.randint(self.num_images, (len(batch.index), 1), device=order_N.device)
-            row_R, column_BK = None, order_N[(begin_B1 + self.index_N[: self.window]) % self.num_images]
+            row_R, column_BK = None, order_N[(begin_B1 + self.index_N[:window]) % self.num_images]
             allowed_BK = may_meet(self.exclude, batch, column_BK, self.label_N[column_BK])
         allowed_BK = allowed_BK & (allowed_BK.cumsum(1, dtype=torch.int32) <= self.num_negatives)
         return row_R, column_BK, allowed_BK
@@ -104,11 +105,11 @@ class MemoryBank(Memory):
         row_RD = self.row_ND if row_R is None else self.row_ND[row_R]
         return Keys(self.row_ND[batch.index], row_RD, allowed_BK, self.num_images, column_BK)
 
-    def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:  # noqa: ARG002 - protocol
+    def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """M_i ← normalise(m M_i + (1 − m) k_i), over all ranks."""
         self.write(key_BD, batch.index, self.momentum)
 
-    def fill(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:  # noqa: ARG002 - protocol
+    def fill(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """M_i ← k_i."""
         self.write(key_BD, batch.index, momentum=0.0)
 

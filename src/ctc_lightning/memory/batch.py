@@ -22,7 +22,7 @@ class BatchMemory(Memory):
         check_exclude("in-batch memory", exclude, ("image", "class"))
         self.exclude = exclude
 
-    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:  # noqa: ARG002 - protocol
+    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:
         """All ranks' keys as negatives, without gradient."""
         key_GD, index_G, label_G = gather(key_BD, batch.index, batch.label)
         allowed_BG = may_meet(self.exclude, batch, index_G, label_G)

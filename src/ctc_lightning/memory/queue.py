@@ -36,20 +36,20 @@ class KeyQueue(Memory):
         self.size = size
         self.exclude = exclude
 
-    def allocate(self, dim: int, label_N: Tensor) -> None:  # noqa: ARG002 - the protocol's signature
+    def allocate(self, dim: int, label_N: Tensor) -> None:
         """K empty slots: zero keys of image −1."""
         self.register_buffer("key_KD", torch.zeros(self.size, dim))
         self.register_buffer("index_K", torch.full((self.size,), -1))
         self.register_buffer("label_K", torch.full((self.size,), -1))
         self.register_buffer("cursor", torch.zeros((), dtype=torch.int64))
 
-    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:  # noqa: ARG002 - protocol
+    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:
         """Today's keys as positives, all slots as negatives."""
         allowed_BK = may_meet(self.exclude, batch, self.index_K, self.label_K)
         return Keys(key_BD, self.key_KD, allowed_BK, num_stored=self.size)
 
     @torch.no_grad()
-    def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:  # noqa: ARG002 - protocol
+    def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """Write the batch's keys over the oldest; of more than K keys the last K remain."""
         key_BD, index_B, label_B = gather(key_BD, batch.index, batch.label)
         written = torch.arange(len(key_BD), device=self.cursor.device)[-self.size :]

@@ -38,7 +38,7 @@ class TwinBank(Memory):
         self.of_queries.allocate(dim, label_N)
         self.of_keys.allocate(dim, label_N)
 
-    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:  # noqa: ARG002 - protocol
+    def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:
         """The query meets M_k, the key meets M_q, over the same images."""
         chosen = self.of_keys.choose(batch)
         reverse = (key_BD, self.of_queries.keys(batch, *chosen))

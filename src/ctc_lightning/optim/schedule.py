@@ -18,7 +18,7 @@ class Schedule(ABC):
 class Constant(Schedule):
     """Factor 1 throughout."""
 
-    def __call__(self, epoch: float, num_epochs: int) -> float:  # noqa: ARG002 - the protocol's signature
+    def __call__(self, epoch: float, num_epochs: int) -> float:
         """Return 1."""
         return 1.0
 
