@@ -52,12 +52,16 @@ def test_a_constant_feature_does_no_harm(whiten, splits):
     assert probe.score(*padded) == pytest.approx(probe.score(*splits), abs=1 / 150 + 1e-9)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:invalid value encountered in divide:RuntimeWarning"
+)  # PCA's, of no variance
 @pytest.mark.parametrize("whiten", [True, False])
-def test_features_that_are_all_constant_give_chance(whiten, splits):
-    collapsed = [Features(np.full_like(split.h_NF, 0.3), split.label_N) for split in splits]
-    train, _, test = collapsed
+@pytest.mark.parametrize("constant", [0.0, 0.3, 1000.0])
+def test_a_network_that_has_collapsed_on_its_training_images_gives_chance(constant, whiten, splits):
+    train, val, test = splits
+    collapsed = Features(np.full_like(train.h_NF, np.float32(constant)), train.label_N)
     majority = np.bincount(train.label_N).argmax()
-    score = LinearProbe(whiten=whiten, strengths=STRENGTHS).score(*collapsed)
+    score = LinearProbe(whiten=whiten, strengths=STRENGTHS).score(collapsed, val, test)
     assert score.top1 == pytest.approx((test.label_N == majority).mean())
 
 

@@ -24,6 +24,7 @@ class ResultsTable:
     def __init__(self, path: Path, run: str, method: str, seed: int) -> None:
         self.path = path
         self.fixed = (run, method, seed)
+        self.label = f"{method}, seed {seed}"
 
     def rows(self) -> list[list[str]]:
         """What the file holds, as text."""

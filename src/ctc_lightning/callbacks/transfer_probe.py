@@ -1,5 +1,6 @@
 """The temporal analysis: what the frozen features are worth elsewhere, while training goes on."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from ctc_lightning.callbacks.results import ResultsTable
 from ctc_lightning.evaluation.features import extract_features
 from ctc_lightning.evaluation.protocol import Features, Probe
+
+
+log = logging.getLogger(__name__)
 
 
 class TransferProbe(pl.Callback):
@@ -96,6 +100,7 @@ class TransferProbe(pl.Callback):
             if trainer.is_global_zero:
                 rows = list(self.source_rows(network, data, features["source"]))
                 rows += self.target_rows(data, features)
+                log.info(self.line(finished, trainer.max_epochs, rows))
                 self.results.append(finished, trainer.global_step, rows)
                 logged = {
                     f"transfer/{target}/{protocol}": value
@@ -105,6 +110,16 @@ class TransferProbe(pl.Callback):
                 for logger in trainer.loggers:
                     logger.log_metrics(logged, step=trainer.global_step)
         trainer.strategy.barrier("transfer probe")
+
+    def line(self, finished: int, max_epochs: int | None, rows: Sequence[tuple[str, str, str, float]]) -> str:
+        """One line for people: test accuracies in percent under the first protocol."""
+        shown = ("classifier", next(iter(self.protocols), None))
+        scores = [
+            f"{target} {100 * value:.1f}"
+            for protocol, target, metric, value in rows
+            if metric == "top1" and protocol in shown
+        ]
+        return f"{self.results.label}, epoch {finished}/{max_epochs}: {', '.join(scores)}"
 
     @staticmethod
     def source_rows(

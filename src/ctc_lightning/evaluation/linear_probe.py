@@ -66,7 +66,7 @@ class _Whitening:
         deviation = np.sqrt(pca.explained_variance_)
         kept = max(1, int((deviation > _RESOLUTION * deviation[0]).sum()))
         self.mean_F = pca.mean_
-        self.map_FP = pca.components_[:kept].T / deviation[:kept].clip(min=np.finfo(float).tiny)
+        self.map_FP = pca.components_[:kept].T / deviation[:kept].clip(min=np.finfo(float).eps)
         return self.transform(h_NF)
 
     def transform(self, h_NF: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import gather
-from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude, may_meet
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude
 
 
 class MemoryBank(Memory):
@@ -85,24 +85,32 @@ class MemoryBank(Memory):
 
     def choose(self, batch: Batch) -> tuple[Tensor | None, Tensor | None, Tensor]:
         """Choose the negatives: which rows (R,), which column of them (B, K), and which pairs may meet."""
-        if self.num_negatives is None:
-            return None, None, may_meet(self.exclude, batch, self.index_N, self.label_N)
+        K = self.num_negatives
+        if K is None:
+            return None, None, self.allowed(batch, self.index_N)
 
-        window = self.num_negatives + self.most_excluded  # holds K allowed rows, whatever the order
+        window = K + self.most_excluded  # holds K allowed rows, whatever the order
         order_N = torch.randperm(self.num_images, device=self.row_ND.device)
         if self.shared_negatives:
             row_R, column_BK = order_N[:window], None
-            allowed_BK = may_meet(self.exclude, batch, row_R, self.label_N[row_R])
+            allowed_BK = self.allowed(batch, row_R)
         else:  # each image begins elsewhere in the same random order, which goes round
-            begin_B1 = torch.randint(self.num_images, (len(batch.index), 1), device=order_N.device)
-            row_R, column_BK = None, order_N[(begin_B1 + self.index_N[:window]) % self.num_images]
-            allowed_BK = may_meet(self.exclude, batch, column_BK, self.label_N[column_BK])
-        allowed_BK = allowed_BK & (allowed_BK.cumsum(1, dtype=torch.int32) <= self.num_negatives)
+            begin_B = torch.randint(self.num_images, (len(batch.index),), device=order_N.device)
+            row_R, column_BK = None, order_N.repeat(2).unfold(0, window, 1)[begin_B]
+            allowed_BK = self.allowed(batch, column_BK)
+        reserve_BE = allowed_BK[:, K:]  # stands in, from the left, for what is excluded among the first K
+        reserve_BE &= reserve_BE.cumsum(1) <= (~allowed_BK[:, :K]).sum(1, keepdim=True)
         return row_R, column_BK, allowed_BK
+
+    def allowed(self, batch: Batch, row: Tensor) -> Tensor:
+        """Which of B queries may meet which rows, (R,) or (B, K) image numbers: (B, K) bool."""
+        if self.exclude == "class":
+            return self.label_N[row] != batch.label[:, None]
+        return row != batch.index[:, None]
 
     def keys(self, batch: Batch, row_R: Tensor | None, column_BK: Tensor | None, allowed_BK: Tensor) -> Keys:
         """Read the chosen rows of this bank."""
-        row_RD = self.row_ND if row_R is None else self.row_ND[row_R]
+        row_RD = self.row_ND if row_R is None else self.row_ND.index_select(0, row_R)
         return Keys(self.row_ND[batch.index], row_RD, allowed_BK, self.num_images, column_BK)
 
     def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:

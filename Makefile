@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine, set-up included: make demo, make test
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+RUNS ?= runs
+
+# One thread a process: the embedded networks are small, and two processes run side by side
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo trade-off test lint format bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed  ## Make .venv and install the project with the tested versions
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## Train cross-entropy and CTC on glyphs; print the table, write trade_off.png (about 5 minutes)
+	rm -rf $(RUNS)/demo
+	$(BIN)/python -m ctc_lightning.train -m sweep=demo hydra.sweep.dir=$(RUNS)/demo
+	$(BIN)/python -m ctc_lightning.report $(RUNS)/demo
+
+trade-off: setup  ## The same with three seeds, and on digits (about half an hour)
+	rm -rf $(RUNS)/trade_off
+	$(BIN)/python -m ctc_lightning.train -m sweep=trade_off_glyphs hydra.sweep.dir=$(RUNS)/trade_off/glyphs
+	$(BIN)/python -m ctc_lightning.train -m sweep=trade_off_digits hydra.sweep.dir=$(RUNS)/trade_off/digits
+	$(BIN)/python -m ctc_lightning.report $(RUNS)/trade_off --output docs/trade_off
+
+test: setup  ## Run the tests (two at a time)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: setup  ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## Measure the speed ratios of benchmarks/README.md
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:  ## Remove runs and caches, not .venv
+	rm -rf $(RUNS) outputs .pytest_cache .ruff_cache .mypy_cache
