@@ -36,10 +36,11 @@ def test_equals_one_forward_pass_in_the_images_order(num_images, batch_size, bac
     torch.testing.assert_close(h_NF, backbone(standardise(image_NCHW)).detach())
 
 
-def test_features_of_a_half_precision_network_are_float32(backbone):
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_features_are_in_the_networks_dtype(dtype, backbone):
     image_NCHW = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
-    h_NF = extract_features(backbone.bfloat16(), image_NCHW, lambda x: x.bfloat16(), torch.device("cpu"))
-    assert h_NF.dtype == torch.float32
+    h_NF = extract_features(backbone.to(dtype), image_NCHW, standardise, torch.device("cpu"))
+    assert h_NF.dtype == dtype
 
 
 def test_a_network_in_train_mode_is_our_own_mistake(backbone):

@@ -15,7 +15,6 @@ from ctc_lightning.callbacks.results import ResultsTable
 from ctc_lightning.evaluation.features import extract_features
 from ctc_lightning.evaluation.protocol import Features, Probe
 
-
 log = logging.getLogger(__name__)
 
 
