@@ -6,23 +6,31 @@ B: images, F: features, N: training images, K: negatives, D: projection; P: posi
 import math
 from collections import deque
 from copy import deepcopy
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
-from torch import exp, log, nn
+from torch import exp, log
 from torch.nn.functional import cross_entropy
 
 from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
 
-N, K, TAU, QUEUE_SIZE = 50, 16, 0.1, 20  # batches of 8, so that the queue wraps within a batch
+N, K, TAU, QUEUE_SIZE = 50, 16, 0.1, 20  # batches of 8: the queue wraps within one
+FIRST, SECOND, STEPS_PER_EPOCH = 6, 3, 6  # epochs of the reference's two stages
 TINY = f"""data=digits data.source_label=digit data.num_train={N} data.num_val=20 data.num_test=20
     data.batch_size=8 model.temperature={TAU} model.momentum=0.9 trainer.precision=64-true
     +trainer.enable_checkpointing=false trainer.enable_progress_bar=false paths.run_dir=none""".split()
-FIRST, SECOND = 6, 3  # epochs of the reference's two stages
-exactly = {"rtol": 1e-9, "atol": 1e-9}
+
+
+def state(module):
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def grad(module):
+    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
 class Record(pl.Callback):
@@ -32,57 +40,55 @@ class Record(pl.Callback):
         self.steps = []
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        state = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-        self.steps.append({"epoch": trainer.current_epoch, "batch": batch, "state": state})
+        epoch = trainer.current_epoch + 1
+        self.steps.append(SimpleNamespace(epoch=epoch, batch=batch, state=state(module)))
 
     def on_before_optimizer_step(self, trainer, module, optimizer):
         (group,) = optimizer.param_groups
-        grad = {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
-        self.steps[-1] |= {"grad": grad, "lr": group["lr"], "weight_decay": group["weight_decay"]}
+        vars(self.steps[-1]).update(grad=grad(module), lr=group["lr"], weight_decay=group["weight_decay"])
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.steps[-1]["loss"] = outputs["loss"]
+        self.steps[-1].loss = outputs["loss"]
 
 
 def train(*overrides):
-    """Train by the code under test: its record, what it started from, and the training images."""
+    """Train by the code under test: its record, a copy from before, and the training images."""
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = compose("train", overrides=[*TINY, *overrides])
     cfg.callbacks = cfg.logger = {}
     trainer, module, data = build(cfg)
-    standardise, record, start = data.standardise, Record(), deepcopy(module).double().train()
+    standardise, record, start = data.standardise, Record(), deepcopy(module).double()
     data.standardise = lambda image: standardise(image).double()
     for stage in module.stages.values():
-        stage.contrast.register_forward_pre_hook(lambda _, met: record.steps[-1].update(keys=met[1]))
+        stage.contrast.register_forward_pre_hook(lambda _, met: setattr(record.steps[-1], "keys", met[1]))
     trainer.callbacks.append(record)
     trainer.fit(module, data)
     return record.steps, start, data.standardise(data.image_sets["source"]["train"].image)
 
 
-class Transcription:
-    """Plain SGD with momentum 0.9, and its record."""
+class PlainSGD:
+    """Steps a module that only holds tensors, and records as above."""
 
-    def __init__(self, **trained):
-        self.theta = named("", **trained)
-        self.velocity, self.steps = dict.fromkeys(self.theta, 0), []
+    def __init__(self, module):
+        self.module, self.velocity, self.steps = module.requires_grad_(True), {}, []
 
-    def step(self, loss, lr, weight_decay, **state):
+    def replay(self, steps):
+        """The recorded steps, one by one."""
+        for step in steps:
+            self.steps.append(SimpleNamespace(state=state(self.module)))
+            yield step
+
+    def step(self, loss, lr, weight_decay):
         """v ← 0.9 v + (∂loss + wd θ), θ ← θ − lr v, for every θ that has a gradient."""
-        for p in self.theta.values():
-            p.grad = None
+        self.module.zero_grad()
         loss.backward()
-        grad = {name: p.grad for name, p in self.theta.items() if p.grad is not None}
-        state = {name: value.detach().clone() for name, value in (self.theta | state).items()}
-        rates = {"lr": lr, "weight_decay": weight_decay}
-        self.steps.append({"loss": loss.detach(), "grad": grad, "state": state} | rates)
+        vars(self.steps[-1]).update(loss=loss, grad=grad(self.module), lr=lr, weight_decay=weight_decay)
         with torch.no_grad():
-            for name, g in grad.items():
-                self.velocity[name] = 0.9 * self.velocity[name] + g + weight_decay * self.theta[name]
-                self.theta[name] -= lr * self.velocity[name]
-
-
-def named(prefix, **modules):
-    return {f"{prefix}{part}.{name}": p for part, m in modules.items() for name, p in m.named_parameters()}
+            for name, theta in self.module.named_parameters():
+                if theta.grad is not None:
+                    push = theta.grad + weight_decay * theta
+                    self.velocity[name] = 0.9 * self.velocity.get(name, 0) + push
+                    theta.sub_(lr * self.velocity[name])
 
 
 def unit(x_BD):
@@ -93,9 +99,9 @@ def cosine(part):
     return 0.5 * (1 + math.cos(math.pi * part))
 
 
-def average(bank_ND, index_B, key_BD):
+def average(row_ND, index_B, key_BD):
     for i, k_D in zip(index_B, key_BD.detach(), strict=True):
-        bank_ND[i] = unit(0.9 * bank_ND[i] + 0.1 * k_D)
+        row_ND[i] = unit(0.9 * row_ND[i] + 0.1 * k_D)
 
 
 def info_nce(query_BD, positive_BD, negatives_B):
@@ -106,13 +112,8 @@ def info_nce(query_BD, positive_BD, negatives_B):
     return loss / len(query_BD)
 
 
-def all_rows(query_BD, bank_ND, index_B):
-    others_B = [torch.cat([bank_ND[:i], bank_ND[i + 1 :]]) for i in index_B]
-    return info_nce(query_BD, bank_ND[index_B], others_B)
-
-
-def scores(anchor_BD, bank_ND, chosen_BP):
-    row_BPD = bank_ND.index_select(0, chosen_BP.view(-1)).view(*chosen_BP.shape, -1)
+def scores(anchor_BD, row_ND, chosen_BP):
+    row_BPD = row_ND.index_select(0, chosen_BP.view(-1)).view(*chosen_BP.shape, -1)
     return exp(torch.bmm(row_BPD, anchor_BD[:, :, None]).squeeze(2) / TAU)
 
 
@@ -124,85 +125,89 @@ def binary_nce(s_BP):
 
 def drawn(step):
     """The (B, K) images that the memory chose as negatives."""
-    keys = step["keys"]
+    keys = step.keys
     return torch.stack([j[ok] for j, ok in zip(keys.column_BK, keys.allowed_BK, strict=True)])
 
 
-def two_stages(steps, start, image_N):
-    """Variant B of the method."""
-    net, first, second = start.network, start.stages["instance"], start.stages["temporal"]
-    embed_q, embed_k = second.projector, second.key_encoder.encoder[1]
-    bank, bank_q, bank_k = (
-        m.row_ND for m in (first.memory, second.memory.of_queries, second.memory.of_keys)
-    )
-    banks = {
-        "stages.instance.memory.row_ND": bank,
-        "stages.temporal.memory.of_queries.row_ND": bank_q,
-        "stages.temporal.memory.of_keys.row_ND": bank_k,
-    }
-    trained = {"network.backbone": net.backbone, "network.classifier": net.classifier}
-    heads = {"stages.temporal.projector": embed_q, "stages.temporal.key_encoder.encoder.1": embed_k}
-    out, frozen = Transcription(**trained, **heads), None
-    for step in steps:
-        epoch, batch = step["epoch"] + 1, step["batch"]
-        if epoch <= FIRST:
-            h_BF = net.backbone(batch.view)
-            q_BD, lr = unit(net.projector(h_BF)), 0.05 * cosine(epoch / (FIRST + 1))
-            loss = cross_entropy(net.classifier(h_BF), batch.label) + 0.5 * all_rows(q_BD, bank, batch.index)
-            out.step(loss, lr, 2 * 5e-4, **banks)
-            average(bank, batch.index, q_BD)
-            continue
-        begins = frozen is None
-        with torch.no_grad():
-            if begins:
-                frozen = deepcopy(net.backbone).eval()
-                bank_q[:], bank_k[:] = unit(embed_q(frozen(image_N))), unit(embed_k(frozen(image_N)))
-            past_BF = frozen(batch.view)
-        h_BF = net.backbone(batch.view)
-        q_BD, k_BD = unit(embed_q(h_BF)), unit(embed_k(past_BF))
-        chosen_BP = torch.cat([batch.index[:, None], drawn(step)], dim=1)
-        s_BP, t_BP = scores(q_BD, bank_k, chosen_BP), scores(k_BD, bank_q, chosen_BP)
-        if begins:
-            z_q, z_k = N * s_BP.mean().detach(), N * t_BP.mean().detach()
-        loss = cross_entropy(net.classifier(h_BF), batch.label)
-        loss = loss + binary_nce(s_BP / z_q) + binary_nce(t_BP / z_k)
-        out.step(loss, 0.005 * cosine((epoch - FIRST) / (SECOND + 1)), 5e-4, **banks)
-        average(bank_q, batch.index, q_BD)
-        average(bank_k, batch.index, k_BD)
-    return out.steps
+def instance_stage(sgd, steps, row_ND, rates):
+    """Cross-entropy and InfoNCE over all rows of a bank."""
+    net = sgd.module.network
+    for number, step in enumerate(sgd.replay(steps)):
+        view, _, label, index = step.batch
+        h_BF = net.backbone(view)
+        q_BD = unit(net.projector(h_BF))
+        others_B = [torch.cat([row_ND[:i], row_ND[i + 1 :]]) for i in index]
+        contrast = info_nce(q_BD, row_ND[index], others_B)
+        sgd.step(cross_entropy(net.classifier(h_BF), label) + 0.5 * contrast, *rates(number))
+        average(row_ND, index, q_BD)
 
 
 def bank(steps, start, image_N):
-    """Cross-entropy and InfoNCE over all rows of a bank."""
-    net, row_ND = start.network, start.stages["contrast"].memory.row_ND
-    out = Transcription(network=net)
-    for number, batch in enumerate(step["batch"] for step in steps):
-        h_BF = net.backbone(batch.view)
-        q_BD = unit(net.projector(h_BF))
-        loss = cross_entropy(net.classifier(h_BF), batch.label) + 0.5 * all_rows(q_BD, row_ND, batch.index)
-        out.step(loss, 0.1 * cosine(number / 30), 5e-3, **{"stages.contrast.memory.row_ND": row_ND})
-        average(row_ND, batch.index, q_BD)
-    return out.steps
+    """The first stage throughout, but with a trained projector."""
+    sgd = PlainSGD(start)
+    instance_stage(sgd, steps, start.stages["contrast"].memory.row_ND, every_step)
+    return sgd.steps
+
+
+def every_step(number):
+    """Learning rate and weight decay of ``optim=sgd`` over 30 steps."""
+    return 0.1 * cosine(number / 30), 5e-3
+
+
+def two_stages(steps, start, image_N):
+    """Variant B of the method; which negatives were drawn is all it takes from the code under test."""
+    net, first, second, sgd = start.network, *start.stages.values(), PlainSGD(start)
+    boundary = FIRST * STEPS_PER_EPOCH
+
+    def lr(number, num_epochs):
+        return 0.05 * cosine((number // STEPS_PER_EPOCH + 1) / (num_epochs + 1))
+
+    net.projector.requires_grad_(False)
+    instance_stage(sgd, steps[:boundary], first.memory.row_ND, lambda number: (lr(number, FIRST), 2 * 5e-4))
+
+    (past, embed_k), embed_q = second.key_encoder.encoder, second.projector
+    row_q_ND, row_k_ND = second.memory.of_queries.row_ND, second.memory.of_keys.row_ND
+    past.load_state_dict(net.backbone.state_dict())
+    past.eval()
+    with torch.no_grad():
+        row_q_ND[:], row_k_ND[:] = unit(embed_q(past(image_N))), unit(embed_k(past(image_N)))
+
+    z = None
+    for number, step in enumerate(sgd.replay(steps[boundary:])):
+        view, _, label, index = step.batch
+        h_BF = net.backbone(view)
+        with torch.no_grad():
+            past_BF = past(view)
+        q_BD, k_BD = unit(embed_q(h_BF)), unit(embed_k(past_BF))
+        chosen_BP = torch.cat([index[:, None], drawn(step)], dim=1)
+        s_BP, t_BP = scores(q_BD, row_k_ND, chosen_BP), scores(k_BD, row_q_ND, chosen_BP)
+        z = z or (s_BP.mean().item() * N, t_BP.mean().item() * N)
+        loss = cross_entropy(net.classifier(h_BF), label) + binary_nce(s_BP / z[0]) + binary_nce(t_BP / z[1])
+        sgd.step(loss, lr(number, SECOND) / 10, 5e-4)
+        second.contrast.log_normaliser[:] = log(h_BF.new_tensor(z))
+        average(row_q_ND, index, q_BD)
+        average(row_k_ND, index, k_BD)
+    return sgd.steps
 
 
 def queue(steps, start, image_N):
-    """Cross-entropy and InfoNCE against the last keys of an averaged network, the own image's left out."""
-    net = start.network
-    past, latest = deepcopy(nn.Sequential(net.backbone, net.projector)), deque(maxlen=QUEUE_SIZE)
-    out = Transcription(network=net)
-    for number, batch in enumerate(step["batch"] for step in steps):
-        h_BF = net.backbone(batch.view)
+    """Cross-entropy and InfoNCE against an averaged network's latest keys, but those of the own image."""
+    net, past, sgd = start.network, start.stages["contrast"].key_encoder.encoder, PlainSGD(start)
+    del start.stages["contrast"].memory  # nothing of it is used
+    latest = deque(maxlen=QUEUE_SIZE)
+    for number, step in enumerate(sgd.replay(steps)):
+        view, key_view, label, index = step.batch
+        h_BF = net.backbone(view)
         with torch.no_grad():
-            k_BD = unit(past(batch.key_view))
-        older_B = [[k_D for i, k_D in latest if i != own] for own in batch.index]
-        loss = cross_entropy(net.classifier(h_BF), batch.label)
-        loss = loss + 0.5 * info_nce(unit(net.projector(h_BF)), k_BD, older_B)
-        out.step(loss, 0.1 * cosine(number / 30), 5e-3, **named("stages.contrast.key_encoder.", encoder=past))
-        latest.extend(zip(batch.index, k_BD, strict=True))
-        with torch.no_grad():
-            for then, now in zip(past.parameters(), [*net.backbone.parameters(), *net.projector.parameters()], strict=True):
-                then.copy_(0.9 * then + 0.1 * now)
-    return out.steps
+            k_BD = unit(past(key_view))
+        older_B = [[k_D for i, k_D in latest if i != own] for own in index]
+        contrast = info_nce(unit(net.projector(h_BF)), k_BD, older_B)
+        sgd.step(cross_entropy(net.classifier(h_BF), label) + 0.5 * contrast, *every_step(number))
+        latest.extend(zip(index, k_BD, strict=True))
+        for name, theta in past.named_parameters():
+            today = (net.backbone, net.projector)[int(name[0])].get_parameter(name[2:])
+            theta.data = 0.9 * theta.data + 0.1 * today.data
+    return sgd.steps
 
 
 RUNS = {
@@ -215,6 +220,43 @@ RUNS = {
 
 @pytest.fixture(scope="module", params=RUNS, ids=lambda transcribe: transcribe.__name__)
 def run(request):
-    """What the code under test did, and what the transcription does on the same batches."""
+    """What the code under test did, and what the transcription does with the same batches."""
     steps, start, image_N = train(*RUNS[request.param].split())
     return steps, request.param(steps, start, image_N)
+
+
+@pytest.mark.parametrize("what", ["loss", "grad", "state", "lr", "weight_decay"])
+def test_every_step_is_that_of_a_naive_transcription(what, run):
+    done, expected = ([getattr(step, what) for step in steps] for steps in run)
+    if what == "state":
+        done = [{name: before[name] for name in expected[0]} for before in done]
+    torch.testing.assert_close(done, expected, rtol=1e-9, atol=1e-9)
+
+
+PARTS = ["network.backbone", "network.classifier", "network.projector", "stages.instance.memory"]
+PARTS += [f"stages.temporal.{part}" for part in ("memory", "projector")]
+PARTS += [f"stages.temporal.key_encoder.encoder.{part}" for part in (0, 1)]
+
+
+def moved(before, after):
+    changed = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    return {part for part in PARTS if any(name.startswith(part) for name in changed)}
+
+
+@pytest.mark.parametrize("run", [two_stages], indirect=True, ids=["two_stages"])
+def test_a_stage_moves_its_own_parts_and_none_the_first_projector(run):
+    states, boundary = [step.state for step in run[0]], FIRST * STEPS_PER_EPOCH
+    network = {"network.backbone", "network.classifier"}
+    heads = {"stages.temporal.projector", "stages.temporal.key_encoder.encoder.1"}
+    assert moved(states[0], states[boundary - 1]) == network | {"stages.instance.memory"}
+    assert moved(states[boundary], states[-1]) == network | heads | {"stages.temporal.memory"}
+
+
+@pytest.mark.parametrize("run", [two_stages], indirect=True, ids=["two_stages"])
+def test_the_second_stages_negatives_are_different_images_of_other_classes(run):
+    steps, _ = run
+    label_N = steps[0].state["stages.temporal.memory.of_keys.label_N"]
+    for step in steps[FIRST * STEPS_PER_EPOCH :]:
+        for own_label, image_K in zip(step.batch.label, drawn(step), strict=True):
+            assert len(image_K.unique()) == K
+            assert own_label not in label_N[image_K]

@@ -1,4 +1,4 @@
-"""Where the configuration is: the checkout's ``conf/``, else the wheel's copy."""
+"""Where the configuration is: the wheel's copy, else the checkout's ``conf/``."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def config_dir() -> Path:
     Raises:
         FileNotFoundError: neither the checkout nor the wheel has one.
     """
-    candidates = (_PACKAGE.parents[1] / "conf", _PACKAGE / "conf")
+    candidates = (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf")  # a wheel may lie beside another's conf/
     for folder in candidates:
         if (folder / "train.yaml").is_file():
             return folder

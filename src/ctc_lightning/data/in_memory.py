@@ -133,7 +133,9 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
             view = key_view = self.standardise(self.augmentation(batch.image, generator))
             if self.key_augmentation is not None:
                 key_view = self.standardise(self.key_augmentation(batch.image, generator))
-        return Batch(view, key_view, batch.label, batch.index)
+        ready = Batch(view, key_view, batch.label, batch.index)
+        # Lightning converts what the loader yields, but these views exist only now
+        return self.trainer.precision_plugin.convert_input(ready) if self.trainer else ready
 
     @property
     def train_label(self) -> Tensor:
