@@ -1,4 +1,4 @@
-"""The project's claim, on seeds that chose nothing: cross-entropy forgets hue and position, CTC remembers them."""
+"""The claim, on seeds that chose nothing: cross-entropy forgets hue and position, CTC remembers them."""
 
 from pathlib import Path
 

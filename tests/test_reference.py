@@ -21,8 +21,8 @@ from ctc_lightning.train import build
 N, K, TAU, QUEUE_SIZE = 50, 16, 0.1, 20  # batches of 8: the queue wraps within one
 FIRST, SECOND, STEPS_PER_EPOCH = 6, 3, 6  # epochs of the reference's two stages
 TINY = f"""data=digits data.source_label=digit data.num_train={N} data.num_val=20 data.num_test=20
-    data.batch_size=8 model.temperature={TAU} model.momentum=0.9 trainer.precision=64-true
-    +trainer.enable_checkpointing=false trainer.enable_progress_bar=false paths.run_dir=none""".split()
+    data.batch_size=8 model.temperature={TAU} model.momentum=0.9 callbacks=none logger=none paths.run_dir=none
+    trainer.precision=64-true trainer.enable_progress_bar=false +trainer.enable_checkpointing=false"""
 
 
 def state(module):
@@ -40,8 +40,7 @@ class Record(pl.Callback):
         self.steps = []
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
-        epoch = trainer.current_epoch + 1
-        self.steps.append(SimpleNamespace(epoch=epoch, batch=batch, state=state(module)))
+        self.steps.append(SimpleNamespace(batch=batch, state=state(module)))
 
     def on_before_optimizer_step(self, trainer, module, optimizer):
         (group,) = optimizer.param_groups
@@ -51,19 +50,17 @@ class Record(pl.Callback):
         self.steps[-1].loss = outputs["loss"]
 
 
-def train(*overrides):
+def train(overrides):
     """Train by the code under test: its record, a copy from before, and the training images."""
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = compose("train", overrides=[*TINY, *overrides])
-    cfg.callbacks = cfg.logger = {}
+        cfg = compose("train", overrides=f"{TINY} {overrides}".split())
     trainer, module, data = build(cfg)
-    standardise, record, start = data.standardise, Record(), deepcopy(module).double()
-    data.standardise = lambda image: standardise(image).double()
+    record, start = Record(), deepcopy(module).double()
     for stage in module.stages.values():
         stage.contrast.register_forward_pre_hook(lambda _, met: setattr(record.steps[-1], "keys", met[1]))
     trainer.callbacks.append(record)
     trainer.fit(module, data)
-    return record.steps, start, data.standardise(data.image_sets["source"]["train"].image)
+    return record.steps, start, data.standardise(data.image_sets["source"]["train"].image).double()
 
 
 class PlainSGD:
@@ -221,7 +218,7 @@ RUNS = {
 @pytest.fixture(scope="module", params=RUNS, ids=lambda transcribe: transcribe.__name__)
 def run(request):
     """What the code under test did, and what the transcription does with the same batches."""
-    steps, start, image_N = train(*RUNS[request.param].split())
+    steps, start, image_N = train(RUNS[request.param])
     return steps, request.param(steps, start, image_N)
 
 

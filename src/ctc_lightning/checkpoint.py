@@ -1,6 +1,7 @@
 """Which checkpoint a run resumes from, and whether it fits."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import nn
@@ -37,8 +38,8 @@ def check_fits(module: nn.Module, path: Path) -> None:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-    except (RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is no complete Lightning checkpoint ({error}); name another.") from error
+    except (UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
+        raise ValueError(f"{path} is no complete Lightning checkpoint; resume from another.") from error
     expected = module.state_dict()
     for name in [*expected, *state]:
         here = tuple(expected[name].shape) if name in expected else "missing"

@@ -1,5 +1,6 @@
 """Turn what Hydra, OmegaConf and our constructors raise into one clear sentence."""
 
+import inspect
 import os
 import re
 import sys
@@ -10,33 +11,42 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ctc_lightning.paths import config_dir
+
+USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationException, ValueError)
+
+_WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
+_NO_CHOICE = re.compile(r"Could not find '(?P<group>[^']+)/(?P<choice>[^'/]+)'")
+_NO_KEY = re.compile(
+    r"Could not override '(.+?)'|Could not delete from config. '(.+?)'|'(.+?)' is not in struct"
+    r"|Override (.+?)=.* looks like a config group"
+)
 
 
 @contextmanager
 def plain_errors(config_name: str) -> Iterator[None]:
     """Print a user's mistake as one sentence and exit with code 2.
 
-    With ``HYDRA_FULL_ERROR=1`` the traceback comes instead.
+    A user who sets ``HYDRA_FULL_ERROR=1`` gets the traceback instead.
 
     Args:
         config_name: of the configuration that was to be composed, for suggestions.
     """
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    if _WANTS_TRACEBACKS:
         yield
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing
     try:
         yield
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except USERS_MISTAKES as error:
         sys.stderr.write(f"error: {explain(error, config_name, sys.argv[1:])}\n")
         sys.exit(2)
-    finally:
-        del os.environ["HYDRA_FULL_ERROR"]
 
 
 def explain(error: BaseException, config_name: str, overrides: Iterable[str] = ()) -> str:
@@ -47,54 +57,71 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
         config_name: the configuration's name.
         overrides: the command line, to look for the nearest right key.
     """
+    text = " ".join(str(error).split())
     if isinstance(error, InstantiationException):
         return _explain_instantiation(error)
-    text = str(error)
-    if match := re.search(r"Could not find '(?P<group>[^']+)/(?P<choice>[^'/]+)'", text):
-        options = re.findall(r"^\t(\S+)", text, flags=re.MULTILINE)
-        return f"{match['group']}={match['choice']} does not exist; {_nearest(match['choice'], options)}"
-    if match := re.search(r"Could not override '(?P<key>[^']+)'|'(?P<other>[^']+)' is not in struct", text):
-        key = match["key"] or match["other"]
+    if match := _NO_CHOICE.search(text):
+        there = re.findall(r"^\t(?!provider=)(\S+)", str(error), flags=re.MULTILINE)
+        nearest = _nearest(match["choice"], there)
         return (
-            f"there is no {key} in this configuration; {_nearest(key, _known_keys(config_name, overrides))}"
+            f"{match['group']}={match['choice']} does not exist; {nearest}choose one of {', '.join(there)}."
         )
-    if isinstance(error, ConfigCompositionException | OmegaConfBaseException | HydraException):
-        return " ".join(text.split())
-    return text
+    if match := _NO_KEY.search(text):
+        key = match[match.lastindex or 0]
+        keys, choices = _known(config_name, [o for o in overrides if key not in o])
+        group = re.split(r"[.@/]", key)[0]
+        where = f"with {group}={choices[group]}" if choices.get(group) else "in this configuration"
+        return f"there is no {key} {where}; {_nearest(key, [*keys, *choices])}leave it out, or see --help."
+    return _with_place(text, text)
 
 
 def _explain_instantiation(error: InstantiationException) -> str:
     """The constructor's own sentence, and where in the configuration it stands."""
-    key = re.search(r"full_key: (\S+)", str(error))
-    where = f" (in {key[1]})" if key else ""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return f"{' '.join(str(cause).split())}{where}"
+    cause, text = error.__cause__ or error, str(error)
+    sentence = " ".join(str(cause).split())
+    target = re.search(r"target '(\S+)'", text)
+    if target and (word := re.search(r"unexpected keyword argument '(\w+)'", sentence)):
+        nearest = _nearest(word[1], _parameters(get_object(target[1])))
+        sentence = f"{target[1]} does not take {word[1]}; {nearest}leave it out."
+    elif isinstance(cause, TypeError):
+        sentence = f"a value is of the wrong type: {sentence}"
+    return _with_place(sentence, text)
+
+
+def _with_place(sentence: str, text: str) -> str:
+    """Add the key that ``text`` names in OmegaConf's manner."""
+    key = re.search(r"full_key: (\S+)", text)
+    return f"{sentence.partition(' full_key: ')[0].rstrip('.')} (in {key[1]})." if key else sentence
+
+
+def _parameters(target: Any) -> set[str]:
+    """What a function, or a class and its bases, can be given by name."""
+    called = target.__mro__ if inspect.isclass(target) else [target]
+    return {name for one in called for name in inspect.signature(one).parameters}
 
 
 def _nearest(word: str, options: Iterable[str]) -> str:
+    """``did you mean …? Else `` or nothing."""
     options = sorted(set(options))
-    close = get_close_matches(word, options, n=3, cutoff=0.5)
-    if not close:  # a misspelt parent hides its children: compare last words
-        close = [o for o in options if o.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]][:3]
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"choose one of {', '.join(options)}." if len(options) <= 30 else "see --help."
+    close = get_close_matches(word, options, n=2, cutoff=0.7)
+    if not close:  # under a wrong parent: compare last words
+        close = [o for o in options if o.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]][:2]
+    return f"did you mean {' or '.join(close)}? Else " if close else ""
 
 
-def _known_keys(config_name: str, overrides: Iterable[str]) -> list[str]:
-    """Dotted keys of the configuration, composed with as much of the command line as composes."""
-    chosen = [o for o in overrides if re.match(r"(experiment|model|data|network|optim|trainer)=[^,]*$", o)]
+def _known(config_name: str, overrides: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
+    """Dotted keys and chosen groups, composed with as much of the command line as composes."""
+    chosen = [o for o in overrides if re.match(r"[\w/]+(@[\w.]+)?=[^,]*$", o)]
     for attempt in (chosen, []):
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(config_dir()), version_base="1.3"):
-                cfg: Any = OmegaConf.to_container(compose(config_name, overrides=attempt))
-                return list(_keys(cfg))
+                cfg = compose(config_name, attempt, return_hydra_config=True)
         except (HydraException, OmegaConfBaseException):
             continue
-    return []
+        plain: Any = OmegaConf.to_container(cfg)
+        return list(_keys(plain)), plain["hydra"]["runtime"]["choices"]
+    return [], {}
 
 
 def _keys(cfg: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -85,12 +85,12 @@ class CTCModule(pl.LightningModule):
 
         loss = loss_ce + stage.weight * loss_contrast  # CE + λ · contrast
         self.log_losses(loss=loss, ce=loss_ce, contrast=loss_contrast)
-        return {"loss": loss, "query": q_BD, "key": k_BD}
+        return {"loss": loss, "query": q_BD.detach(), "key": k_BD.detach()}
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Remember the batch, last of all: no query meets its own key."""
         if self.stage.contrast is not None:
-            self.stage.memory.put(outputs["query"].detach(), outputs["key"].detach(), batch)
+            self.stage.memory.put(outputs["query"], outputs["key"], batch)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """θ ← θ − step, then θ' ← μ θ' + (1 − μ) θ: once per optimizer step, not per micro-batch."""
@@ -102,10 +102,17 @@ class CTCModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Enter the stage that this epoch belongs to."""
+        self.share_buffers()
         name = self.stage_schedule.at(self.current_epoch).name
         if name != self.stage_name:
             self.stage_name = name
             self.begin_stage(self.stage)
+
+    def share_buffers(self) -> None:
+        """Take rank 0's BatchNorm statistics, as a resumed run does: within an epoch ranks keep their own."""
+        mine = list(self.buffers())
+        for buffer, of_rank_0 in zip(mine, self.trainer.strategy.broadcast(mine), strict=True):
+            buffer.copy_(of_rank_0)
 
     def begin_stage(self, stage: Stage) -> None:
         """Set the stage's weight decay, let its key encoder copy today's network, fill its memory."""
@@ -122,7 +129,9 @@ class CTCModule(pl.LightningModule):
         """M_i ← k_i for every training image: one pass in eval mode, with training augmentation."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.eval()
-        for samples in data.memory_dataloader():
+        loader = data.memory_dataloader()
+        loader.sampler.set_epoch(self.current_epoch)
+        for samples in loader:
             batch = data.on_after_batch_transfer(self.transfer_batch_to_device(samples, self.device, 0), 0)
             q_BD = normalize(stage.encoder(self.network)(batch.key_view), dim=-1)
             stage.memory.fill(q_BD, stage.key_encoder(batch.key_view, q_BD), batch)

@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,11 @@ from torch import distributed as dist
 
 from ctc_lightning.checkpoint import check_fits, checkpoint_to_resume
 from ctc_lightning.config_errors import plain_errors, refuse_unused
+from ctc_lightning.console import set_up_console
 from ctc_lightning.module import CTCModule
 from ctc_lightning.paths import config_dir
 
 log = logging.getLogger("ctc_lightning")
-
-_NOISE = (
-    ".*LeafSpec.*",  # between Lightning and torch
-    ".*`broadcast_buffers` is deprecated.*",  # its successor is younger than the oldest torch that we support
-    ".*does not have many workers.*",  # images are in memory
-    ".*smaller than the logging interval.*",  # short epochs: their means are logged
-    ".*[Dd]irectory .* exists and is not empty.*",  # a resumed run's own
-)
 
 
 def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModule]:
@@ -44,6 +36,7 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
     Raises:
         ValueError: a value or a combination that cannot work.
     """
+    check_numbers(cfg)
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     if cfg.num_threads is not None:
         torch.set_num_threads(cfg.num_threads)
@@ -58,12 +51,35 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
         label_N=data.train_label,
         max_epochs=cfg.trainer.max_epochs,
     )
-    callbacks = {name: instantiate(callback) for name, callback in (cfg.get("callbacks") or {}).items() if callback}
+    check_optimizer(module)
+    callbacks = instantiate_all(cfg.get("callbacks"))
     if "provenance" in callbacks:
         callbacks["provenance"].config = OmegaConf.to_container(cfg, resolve=True)
-    loggers = [instantiate(logger) for logger in (cfg.get("logger") or {}).values()]
-    trainer = instantiate(cfg.trainer, callbacks=list(callbacks.values()), logger=loggers)
+    loggers = instantiate_all(cfg.get("logger"))
+    trainer = instantiate(cfg.trainer, callbacks=list(callbacks.values()), logger=list(loggers.values()))
     return trainer, module, data
+
+
+def instantiate_all(parts: DictConfig | None) -> dict[str, Any]:
+    """Make each of a group's parts; null leaves one out."""
+    return {str(name): instantiate(part) for name, part in (parts or {}).items() if part}
+
+
+def check_numbers(cfg: DictConfig) -> None:
+    """Refuse what torch and Lightning would fail on less clearly."""
+    for key, least in {"seed": 0, "num_threads": 1, "trainer.max_epochs": 1}.items():
+        value = OmegaConf.select(cfg, key)
+        if not (isinstance(value, int) and value >= least) and (key, value) != ("num_threads", None):
+            raise ValueError(f"{key} is {value}; give a whole number of at least {least}.")
+
+
+def check_optimizer(module: CTCModule) -> None:
+    """Make one optimizer now: later, processes have started already."""
+    try:
+        module.make_optimizer(module.parameters())
+    except (TypeError, ValueError) as error:
+        given = ", ".join(f"{k}={v}" for k, v in getattr(module.make_optimizer, "keywords", {}).items())
+        raise ValueError(f"optim.optimizer cannot have {given} ({error}); correct that value.") from error
 
 
 def train(cfg: DictConfig) -> float:
@@ -75,6 +91,7 @@ def train(cfg: DictConfig) -> float:
         log.info("Resuming from %s", checkpoint)
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if "val/top1" not in trainer.callback_metrics:  # the resumed run was over
+        trainer.loggers = []
         trainer.validate(module, data, verbose=False)
     return float(trainer.callback_metrics["val/top1"])
 
@@ -83,30 +100,19 @@ def train(cfg: DictConfig) -> float:
 def run(cfg: DictConfig) -> Any:
     """One job of Hydra's."""
     with plain_errors("train"):  # within the job, or Hydra announces a failure in words of its own
-        speak_plainly()
+        set_up_console()
         job = HydraConfig.get()
         refuse_unused(cfg, job.overrides.task)
-        if job.mode == RunMode.RUN:
-            return train(cfg)
-        sys.argv[1:] = [*job.overrides.task, f"paths.run_dir='{cfg.paths.run_dir}'"]  # Lightning's further ranks
+        if job.mode == RunMode.MULTIRUN:  # Lightning starts further ranks with these
+            sys.argv[1:] = [*job.overrides.task, f"paths.run_dir='{cfg.paths.run_dir}'"]
         try:
             return train(cfg)
         finally:
             disband()
 
 
-def speak_plainly() -> None:
-    """Say what concerns this run; leave out what Lightning tells everybody."""
-    logging.basicConfig(format="%(message)s", stream=sys.stdout)
-    log.setLevel(logging.INFO)
-    for library in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    for message in _NOISE:
-        warnings.filterwarnings("ignore", message)
-
-
 def disband() -> None:
-    """Forget the ranks of a sweep's job that is over, so that the next one starts its own."""
+    """Forget this job's ranks, so that a sweep's next job starts its own."""
     if dist.is_initialized():
         dist.destroy_process_group()
         for name in ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):

@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from ctc_lightning.key_encoder import FrozenEncoder, MomentumEncoder, QueryEncoder
+from ctc_lightning.key_encoder import FrozenEncoder, MomentumEncoder
 
 OWN_NETWORK = {
     "momentum": lambda: MomentumEncoder(0.9),
@@ -58,10 +58,3 @@ def test_keys_have_unit_norm(copying, view):
     key_encoder, encoder = copying
     norm_B = key_encoder(view, encoder(view)).norm(dim=-1)
     torch.testing.assert_close(norm_B, torch.ones_like(norm_B))
-
-
-def test_the_query_encoders_key_is_the_query_without_gradient(encoder, view):
-    query_BD = encoder(view)
-    key_BD = QueryEncoder()(view, query_BD)
-    assert torch.equal(key_BD, query_BD)
-    assert not key_BD.requires_grad

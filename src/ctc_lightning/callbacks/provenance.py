@@ -14,14 +14,18 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 
+from ctc_lightning import __version__
+
 _PACKAGES = (
-    "ctc-lightning", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "hydra-core",
+    "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "hydra-core",
     "omegaconf", "scikit-learn", "numpy", "pandas",
 )  # fmt: skip
 
 
 class Provenance(pl.Callback):
     """Writes the composed configuration, versions, commit, command, hardware and duration of a run.
+
+    The duration of a resumed run includes the time up to the checkpoint that it resumed from.
 
     Args:
         run_dir: the run's directory.
@@ -33,6 +37,20 @@ class Provenance(pl.Callback):
     def __init__(self, run_dir: str) -> None:
         self.run_dir = Path(run_dir)
         self.config: Any = {}
+        self.seconds_before = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """How long the training has taken so far."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on counting."""
+        self.seconds_before = state_dict["seconds"]
+
+    @property
+    def seconds(self) -> float:
+        """Since training began, over all processes that resumed it."""
+        return self.seconds_before + time.monotonic() - self.began
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write both files before the first step."""
@@ -60,12 +78,13 @@ class Provenance(pl.Callback):
         """Write ``provenance.json``."""
         record = {
             "status": status,
-            "seconds": round(time.monotonic() - self.began, 1),
+            "seconds": round(self.seconds, 1),
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "commit": git_commit(),
             "hardware": hardware(trainer),
             "python": platform.python_version(),
-            "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+            "versions": {"ctc-lightning": __version__}
+            | {name: importlib.metadata.version(name) for name in _PACKAGES},
         }
         (self.run_dir / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
 

@@ -1,12 +1,17 @@
 """A few plain sentences when a run is over."""
 
+import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytorch_lightning as pl
-from pytorch_lightning.utilities import rank_zero_info
 
 from ctc_lightning.callbacks.results import ResultsTable
+
+log = logging.getLogger(__name__)
+
+Curves = Mapping[tuple[str, str, str], Mapping[int, float]]  # (protocol, target, metric) -> epoch -> value
 
 
 class Summary(pl.Callback):
@@ -24,15 +29,16 @@ class Summary(pl.Callback):
         self.protocol = protocol
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the summary on rank 0."""
+        """Say it, on rank 0."""
+        if not trainer.is_global_zero:
+            return
         table = ResultsTable(self.run_dir / "results.csv", "", "", 0)
         curves: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)
         for _, _, _, epoch, _, protocol, target, metric, value in table.rows():
             curves[protocol, target, metric][int(epoch)] = float(value)
-        if trainer.is_global_zero and curves:
-            rank_zero_info("\n".join(["", *self.sentences(curves), f"Everything is in {self.run_dir}"]))
+        log.info("\n".join(["", *self.sentences(curves), f"Everything is in {self.run_dir}"]))
 
-    def sentences(self, curves: dict[tuple[str, str, str], dict[int, float]]) -> list[str]:
+    def sentences(self, curves: Curves) -> list[str]:
         """One sentence for the source, one for each target."""
         lines = []
         for (protocol, target, metric), test in curves.items():
@@ -42,13 +48,18 @@ class Summary(pl.Callback):
             peak_epoch, last = max(val, key=lambda epoch: (val[epoch], -epoch)), max(test)
             peak, final = test[peak_epoch], test[last]
             if protocol == "classifier":
-                lines.append(f"Source accuracy is {final:.1%} after {last} epochs.")
+                lines.append(f"Source accuracy is {final:.1%} at epoch {last}.")
             elif peak_epoch == last:
                 lines.append(f"  {target}: {final:.1%}, its best ({protocol} probe).")
             else:
-                change = "lost" if peak > final else "gained"
                 lines.append(
                     f"  {target}: {peak:.1%} at epoch {peak_epoch}, {final:.1%} at the end, "
-                    f"{abs(peak - final) * 100:.1f} points {change}."
+                    f"{_change(100 * (final - peak))}."
                 )
         return lines
+
+
+def _change(points: float) -> str:
+    if round(points, 1) == 0:
+        return "no change"
+    return f"{abs(points):.1f} points {'gained' if points > 0 else 'lost'}"

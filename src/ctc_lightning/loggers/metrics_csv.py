@@ -1,6 +1,7 @@
 """``metrics.csv`` that survives a resume."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +33,32 @@ class MetricsCSV(CSVLogger):
 
 
 class _ContinuedWriter(ExperimentWriter):
-    """Goes on below the rows that an earlier process left."""
+    """Goes on below the rows that an earlier process left; a file is replaced as a whole."""
 
     def _check_log_dir_exists(self) -> None:
-        path = Path(self.metrics_file_path)
-        self.unchecked = path.exists()
-        if self.unchecked:
-            with path.open(newline="") as file:
-                self.metrics_keys = next(csv.reader(file), [])
+        self.path = Path(self.metrics_file_path)
+        self.continues = self.path.exists()
+        if self.continues:
+            self.metrics_keys = list(self._read().fieldnames or [])
 
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
-        if self.unchecked and step is not None:
-            self._drop_steps_from(step)
-            self.unchecked = False
+        if self.continues and step is not None:
+            self.continues = False
+            self._replace(row for row in self._read() if int(row["step"]) < step)
         super().log_metrics(metrics_dict, step)
 
-    def _drop_steps_from(self, step: int) -> None:
-        path = Path(self.metrics_file_path)
-        with path.open(newline="") as file:
-            kept = [row for row in csv.DictReader(file) if int(row["step"]) < step]
-        beside = path.with_suffix(".tmp")
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        self._replace(self._read())
+
+    def _read(self) -> "csv.DictReader[str]":
+        """Whole lines only: the process may have been killed while it wrote."""
+        lines = self.path.read_text().splitlines(keepends=True)
+        return csv.DictReader(line for line in lines if line.endswith("\n"))
+
+    def _replace(self, rows: Iterable[dict[str, Any]]) -> None:
+        beside = self.path.with_suffix(".tmp")
         with beside.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
             writer.writeheader()
-            writer.writerows(kept)
-        beside.replace(path)
+            writer.writerows(rows)
+        beside.replace(self.path)

@@ -1,4 +1,7 @@
-"""One remembered key per training image. B: queries, N: images, K: negatives, D: projection."""
+"""One remembered key per training image.
+
+B: queries, N: images, K: negatives, R: rows, E: reserve, D: projection
+"""
 
 import math
 

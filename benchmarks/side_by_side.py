@@ -1,0 +1,77 @@
+"""Alternatives timed in turn within one process: what the benchmarks share."""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import quantiles
+from time import perf_counter
+
+import torch
+
+
+def start(rounds: int) -> int:
+    """Read ``--rounds`` and ``--threads``, print what the figures were measured on, return the rounds."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=rounds, help="how often each alternative is timed")
+    parser.add_argument("--threads", type=int, default=1, help="torch's CPU threads")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    load = os.getloadavg()[0]
+    print(f"{cpu()}, {os.cpu_count()} cores, load {load:.1f} before; torch {torch.__version__}.")
+    print(f"{options.threads} thread(s), {options.rounds} interleaved rounds: median (quartiles).\n")
+    return options.rounds
+
+
+def cpu() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
+
+
+def seconds_of(step: Callable[[], object]) -> Callable[[], float]:
+    """The step, returning how long it took."""
+
+    def timed() -> float:
+        begun = perf_counter()
+        step()
+        return perf_counter() - begun
+
+    return timed
+
+
+def interleave(timed: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each alternative, round by round; every round runs all of them, a first one is dropped."""
+    seconds: dict[str, list[float]] = {name: [] for name in timed}
+    for _ in range(1 + rounds):
+        for name, run in timed.items():
+            seconds[name].append(run())
+    return {name: values[1:] for name, values in seconds.items()}
+
+
+def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """Quotients within each round: whatever slows a whole round down cancels."""
+    return [a / b for a, b in zip(above, below, strict=True)]
+
+
+def spread(values: Iterable[float], *, scale: float = 1) -> str:
+    """Median and quartiles of scaled values, to about three digits."""
+    low, middle, high = quantiles((scale * value for value in values), n=4, method="inclusive")
+    digits = 2 if middle < 10 else 1 if middle < 100 else 0
+    return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def table(*rows: Iterable[str]) -> None:
+    """Print rows as a Markdown table, the first as its header."""
+    head, *body = [list(row) for row in rows]
+    for row in (head, ["---"] * len(head), *body):
+        print(f"| {' | '.join(row)} |")
+
+
+def verdict(promise: str, *, kept: bool) -> None:
+    """Say whether the promise was kept; leave with exit code 1 if not."""
+    print(f"\n{promise}: {'kept' if kept else 'NOT kept'}")
+    sys.exit(not kept)

@@ -1,0 +1,128 @@
+"""Every configuration builds what it says, and every part swaps on the command line."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from pytorch_lightning.callbacks import LearningRateMonitor
+from pytorch_lightning.strategies import DDPStrategy
+
+from ctc_lightning.callbacks import MilestoneCheckpoint, TransferProbe
+from ctc_lightning.contrast import NCE
+from ctc_lightning.data import Identity
+from ctc_lightning.key_encoder import FrozenEncoder, QueryEncoder
+from ctc_lightning.memory import BatchMemory, MemoryBank, TwinBank
+from ctc_lightning.networks import MLPProjector
+from ctc_lightning.optim import WarmupCosine
+from ctc_lightning.paths import config_dir
+from ctc_lightning.train import build
+
+EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
+MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
+KEY_ENCODER = "key_encoder@model.stages.contrast.key_encoder"
+MEMORY = "memory@model.stages.contrast.memory"
+CONTRAST = "contrast@model.stages.contrast.contrast"
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """A function of the command line: the configuration, and the trainer, module and data it builds."""
+
+    def make(*overrides):
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = compose("train", overrides=[*overrides, f"paths.run_dir={tmp_path}"])
+        return cfg, *build(cfg)
+
+    return make
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_builds(experiment, parts):
+    cfg, trainer, module, data = parts(f"experiment={experiment}", "data.num_val=50", "data.num_test=50")
+    assert experiment == f"{data.name}_{cfg.method}"
+    assert trainer.max_epochs == sum(position.num_epochs for position in module.stage_schedule.positions)
+    assert {"Provenance", "RandomState", "TransferProbe", "MilestoneCheckpoint", "Summary"} <= {
+        type(callback).__name__ for callback in trainer.callbacks
+    }
+    assert [logger.save_dir for logger in trainer.loggers] == [cfg.paths.run_dir]
+
+
+@pytest.mark.parametrize("data", ["glyphs", "digits"])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_builds_on_every_data_set(model, data, parts):
+    fewer = ["model.num_negatives=20"] if model == "ctc_two_stage_reference" else []
+    cfg, _, module, images = parts("debug=fast", f"model={model}", f"data={data}", *fewer)
+    assert cfg.method == model
+    assert module(torch.zeros(2, *images.image_shape)).shape == (2, images.num_classes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "part", "expected"),
+    [
+        ([f"{KEY_ENCODER}=frozen"], "key_encoder", FrozenEncoder),
+        ([f"{KEY_ENCODER}=query", f"{MEMORY}=bank"], "key_encoder", QueryEncoder),
+        ([f"{MEMORY}=bank"], "memory", MemoryBank),
+        ([f"{MEMORY}=batch"], "memory", BatchMemory),
+        ([f"{MEMORY}=twin_bank"], "memory", TwinBank),
+        ([f"{CONTRAST}=nce"], "contrast", NCE),
+        (["model=ctc_bank", f"{KEY_ENCODER}=frozen", f"{CONTRAST}=nce"], "contrast", NCE),
+        (["+projector@model.stages.contrast.projector=mlp"], "projector", MLPProjector),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_parts_swap(overrides, part, expected, parts):
+    *_, module, _ = parts("debug=fast", *overrides)
+    assert type(getattr(module.stages["contrast"], part)) is expected
+
+
+def test_networks_swap(parts):
+    backbone = ["network=any", "network.backbone=timm/resnet18", "network.stem=cifar"]
+    *_, module, _ = parts("debug=fast", *backbone, "projector@network.projector=mlp")
+    assert module.network.backbone.num_features == 512
+    assert isinstance(module.network.projector, MLPProjector)
+
+
+def test_schedules_augmentations_and_trainers_swap(parts):
+    _, trainer, module, data = parts(
+        "debug=fast", "model=ce", "optim=reference_ce", "data/augmentation=none", "trainer=ddp_sim"
+    )
+    assert isinstance(module.lr_schedule, WarmupCosine)
+    assert isinstance(data.augmentation, Identity)
+    assert isinstance(trainer.strategy, DDPStrategy)
+    assert trainer.world_size == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "gone"),
+    [
+        ("callbacks.transfer_probe=null", TransferProbe),
+        ("callbacks=none", MilestoneCheckpoint),
+        ("logger=none", LearningRateMonitor),  # it would refuse to run
+    ],
+)
+def test_what_is_beside_the_training_can_be_left_out(override, gone, parts):
+    _, whole, *_ = parts("debug=fast")
+    _, trainer, *_ = parts("debug=fast", override)
+    assert gone in map(type, whole.callbacks)
+    assert gone not in map(type, trainer.callbacks)
+    assert bool(trainer.loggers) == (override != "logger=none")
+
+
+def test_the_short_names_reach_the_parts(parts):
+    *_, module, _ = parts(
+        "debug=fast",
+        "model.temperature=0.3",
+        "model.queue_size=77",
+        "model.momentum=0.8",
+        "model.weight=0.25",
+    )
+    stage = module.stages["contrast"]
+    assert (stage.contrast.temperature, stage.memory.size) == (0.3, 77)
+    assert (stage.key_encoder.momentum, stage.weight) == (0.8, 0.25)
+
+
+def test_building_leaves_the_configuration_as_it_is(tmp_path):
+    overrides = ["debug=fast", f"paths.run_dir={tmp_path}"]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg, again = (compose("train", overrides=overrides) for _ in range(2))
+    build(cfg)
+    assert cfg == again

@@ -1,0 +1,120 @@
+"""Two real processes train as one would: each method with ``trainer=ddp_sim``.
+
+This file is also the program that trains: ``python test_ddp_training.py FOLDER``; Lightning starts rank 1.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from pytorch_lightning.callbacks import LambdaCallback
+from torch.nn import BatchNorm2d
+
+from ctc_lightning.paths import config_dir
+from ctc_lightning.train import build
+
+TINY = """data=digits data.source_label=digit data.num_val=20 data.num_test=20 trainer.precision=64-true
+    data.augmentation=null data.key_augmentation=null optim.optimizer.lr=0.02 trainer.max_epochs=3
+    callbacks=none logger=none paths.run_dir=none trainer.enable_progress_bar=false
+    +trainer.enable_checkpointing=false"""
+EVEN, UNEVEN = "data.num_train=64", "data.num_train=45 data.drop_last=false"  # 8 + 8 images a step; 8 + 7
+QUEUE, BANK = "model=ctc_queue model.queue_size=40", "model=ctc_bank"
+REFERENCE = "model=ctc_two_stage_reference model.num_negatives=16"
+COMPARABLE = {"even queue": f"{QUEUE} {EVEN}", "even bank": f"{BANK} {EVEN}"}
+RUNS = COMPARABLE | {
+    "uneven queue": f"{QUEUE} {UNEVEN}",
+    "uneven bank": f"{BANK} {UNEVEN}",
+    "uneven reference": f"{REFERENCE} {UNEVEN}",
+}
+
+
+def train(name, where):
+    """What this process sees: loss and gradients of every step, stage of every epoch, state at the end."""
+    overrides = f"{TINY} {RUNS[name]} {where}".split()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        trainer, module, data = build(compose("train", overrides=overrides))
+    losses, grads, stages = [], [], []
+
+    def on_train_batch_start(trainer, module, batch, batch_idx):
+        for layer in module.modules():
+            if name in COMPARABLE and isinstance(layer, BatchNorm2d):
+                layer.eval()  # a batch's statistics depend on how many images a process has
+
+    def on_before_optimizer_step(trainer, module, optimizer):
+        grads.append({n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None})
+
+    def on_train_batch_end(trainer, module, outputs, batch, batch_idx):
+        losses.append(outputs["loss"])
+
+    def on_train_epoch_end(trainer, module):
+        stages.append(module.stage_name)
+
+    hooks = (on_train_batch_start, on_before_optimizer_step, on_train_batch_end, on_train_epoch_end)
+    trainer.callbacks.append(LambdaCallback(**{hook.__name__: hook for hook in hooks}))
+    trainer.fit(module, data)
+    seen = {"losses": torch.stack(losses), "grads": grads, "stages": stages, "state": module.state_dict()}
+    return trainer.global_rank, seen
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What both ranks saw of every run."""
+    folder = tmp_path_factory.mktemp("ranks")
+    program = subprocess.Popen(
+        [sys.executable, __file__, str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, errors = program.communicate(timeout=300)
+    finally:
+        if program.poll() is None:
+            os.killpg(program.pid, signal.SIGKILL)  # rank 1 too
+    assert program.returncode == 0, errors
+    return {name: [torch.load(folder / f"{name} {rank}.pt") for rank in (0, 1)] for name in RUNS}
+
+
+@pytest.mark.parametrize("name", COMPARABLE)
+def test_two_processes_equal_one_with_both_batches(name, ranks):
+    _, alone = train(name, "trainer=cpu data.batch_size=16")
+    exactly = {"rtol": 1e-9, "atol": 1e-9}
+    losses = torch.stack([seen["losses"] for seen in ranks[name]])
+    torch.testing.assert_close(losses.mean(0), alone["losses"], **exactly)
+    for seen in ranks[name]:
+        torch.testing.assert_close(seen["grads"], alone["grads"], **exactly)
+        torch.testing.assert_close(seen["state"], alone["state"], **exactly)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_gradients_weights_memories_and_frozen_networks_are_identical_on_both_ranks(name, ranks):
+    # without SyncBatchNorm each rank has running statistics of its own within an epoch, frozen ones apart
+    mine, theirs = (
+        {n: t for n, t in seen["state"].items() if "running_" not in n or n.startswith("stages.temporal.")}
+        for seen in ranks[name]
+    )
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+    torch.testing.assert_close(*(seen["grads"] for seen in ranks[name]), rtol=0, atol=0)
+
+
+def test_heads_that_wait_for_their_stage_neither_stop_nor_join_the_first(ranks):
+    heads = {
+        f"stages.temporal.{head}.{name}"
+        for head in ("projector", "key_encoder.encoder.1")
+        for name in ("weight", "bias")
+    }
+    for seen in ranks["uneven reference"]:
+        assert seen["stages"] == ["instance", "instance", "temporal"]
+        assert [heads & set(grad) for grad in seen["grads"]] == 6 * [set()] + 3 * [heads]
+
+
+if __name__ == "__main__":
+    for name in RUNS:
+        rank, seen = train(name, "trainer=ddp_sim data.batch_size=8")
+        torch.save(seen, Path(sys.argv[1]) / f"{name} {rank}.pt")

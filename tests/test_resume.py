@@ -1,0 +1,272 @@
+"""A run that is killed and resumed ends as if nothing had happened, bit for bit.
+
+This file is also a module of the killed runs: ``+callbacks.kill._target_=test_resume.Kill``.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+
+from ctc_lightning.paths import config_dir
+from ctc_lightning.train import train
+
+FAST = ["debug=fast", "trainer.max_epochs=4", "trainer.enable_progress_bar=false", "num_threads=1"]
+PROBED = [
+    "callbacks.transfer_probe.targets=[hue,new]",
+    "callbacks.transfer_probe.every_n_epochs=2",
+    "callbacks.transfer_probe.also_at=[3]",
+    "~callbacks.transfer_probe.protocols.standardised",
+]
+MODELS = {
+    "ctc_queue": "model=ctc_queue model.queue_size=100",
+    "ctc_bank": "model=ctc_bank model.stages.contrast.memory.num_negatives=50",
+    "ctc_two_stage": "model=ctc_two_stage model.stages.instance.epochs=2",
+    "ctc_two_stage_reference": "model=ctc_two_stage_reference model.stages.instance.epochs=2 optim=reference "
+    "model.num_negatives=50",
+}
+
+
+class Kill(pl.Callback):
+    """Ends the process when a step (both counted from 0) begins; step None: when the epoch does."""
+
+    def __init__(self, epoch, step=None, really=True):
+        self.moment, self.really = (epoch, step), really
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        self.die_at(trainer, None)
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.die_at(trainer, batch_idx)
+
+    def die_at(self, trainer, step):
+        if (trainer.current_epoch, step) == self.moment:
+            if not self.really:
+                raise InterruptedError("in place of SIGKILL")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill(epoch, step=None, really=True):
+    yaml = f"_target_:test_resume.Kill,epoch:{epoch},step:{'null' if step is None else step},really:{really}"
+    return f"+callbacks.kill={{{yaml}}}"
+
+
+def run_here(run_dir, *overrides, probed=PROBED):
+    """Train in this process."""
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = compose("train", overrides=[*FAST, *probed, *overrides, f"paths.run_dir={run_dir}"])
+    return train(cfg)
+
+
+def run_there(run_dir, *overrides):
+    """Train in a process of its own, and return how it ended."""
+    command = [
+        sys.executable,
+        "-m",
+        "ctc_lightning.train",
+        *FAST,
+        *PROBED,
+        *overrides,
+        f"hydra.run.dir={run_dir}",
+    ]
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def same(one, other):
+    """Exact equality, through containers."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def load(run_dir, name="last"):
+    return torch.load(run_dir / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def assert_equal_ends(run_dir, expected_dir):
+    found, expected = load(run_dir), load(expected_dir)
+    for name, tensor in expected["state_dict"].items():
+        assert same(found["state_dict"][name], tensor), f"{name} differs"
+    for part in ("optimizer_states", "lr_schedulers", "stage", "epoch", "global_step"):
+        assert same(found[part], expected[part]), f"{part} differs"
+    assert same(found["callbacks"]["RandomState"], expected["callbacks"]["RandomState"])
+    for file in ("metrics.csv", "results.csv"):
+        assert (run_dir / file).read_bytes() == (expected_dir / file).read_bytes(), f"{file} differs"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread_and_this_file_on_the_path():
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The directory of a model's run that was never killed, trained once."""
+    directories = {}
+
+    def directory(model):
+        if model not in directories:
+            directories[model] = tmp_path_factory.mktemp(model) / "run"
+            run_here(directories[model], *MODELS[model].split())
+        return directories[model]
+
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("model", "moment"),
+    [
+        ("ctc_queue", (0, 1)),  # no checkpoint yet
+        ("ctc_queue", (1, None)),
+        ("ctc_queue", (2, 1)),
+        ("ctc_queue", (3, None)),
+        ("ctc_bank", (2, None)),
+        ("ctc_two_stage", (1, None)),
+        ("ctc_two_stage", (2, None)),  # the boundary
+        ("ctc_two_stage", (3, None)),
+        ("ctc_two_stage_reference", (2, None)),  # the boundary
+        ("ctc_two_stage_reference", (3, None)),
+    ],
+)
+def test_a_killed_and_resumed_run_ends_like_one_never_killed(model, moment, uninterrupted, tmp_path):
+    run_dir, overrides = tmp_path / "run", MODELS[model].split()
+    with pytest.raises(InterruptedError):
+        run_here(run_dir, *overrides, kill(*moment, really=False))
+    run_here(run_dir, *overrides, "resume=auto")
+    assert_equal_ends(run_dir, uninterrupted(model))
+
+
+def test_after_sigkill_the_same_command_goes_on(uninterrupted, tmp_path):
+    run_dir, overrides = tmp_path / "run", MODELS["ctc_queue"].split()
+    killed = run_there(run_dir, *overrides, kill(2))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = run_there(run_dir, *overrides, "resume=auto")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"Resuming from {run_dir}/checkpoints/last.ckpt" in resumed.stdout
+    assert resumed.stderr == ""
+    assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
+
+
+def test_sigkill_within_the_first_epoch_of_a_stage(uninterrupted, tmp_path):
+    run_dir, overrides = tmp_path / "run", MODELS["ctc_two_stage"].split()
+    killed = run_there(run_dir, *overrides, kill(2, 1))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    run_here(run_dir, *overrides, "resume=auto")
+    assert_equal_ends(run_dir, uninterrupted("ctc_two_stage"))
+
+
+@pytest.mark.parametrize("name", ["epoch_002", "stage_instance"])
+def test_a_run_can_start_from_any_checkpoint_of_another(name, uninterrupted, tmp_path):
+    origin = uninterrupted("ctc_two_stage")
+    resume = f"resume={origin}/checkpoints/{name}.ckpt"
+    run_here(tmp_path / "run", *MODELS["ctc_two_stage"].split(), resume)
+    assert same(load(tmp_path / "run")["state_dict"], load(origin)["state_dict"])
+
+
+def test_resuming_a_finished_run_changes_nothing(uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted("ctc_queue"), run_dir)
+    top1 = run_here(run_dir, *MODELS["ctc_queue"].split(), "resume=auto")
+    assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
+    logged = pd.read_csv(run_dir / "metrics.csv")["val/top1"].dropna()
+    assert top1 == pytest.approx(logged.iloc[-1])
+
+
+def test_a_run_in_a_used_directory_that_does_not_resume_begins_afresh(uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted("ctc_queue"), run_dir)
+    run_here(run_dir, *MODELS["ctc_queue"].split())
+    assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
+
+
+def test_the_probe_leaves_the_training_as_it_is(uninterrupted, tmp_path):
+    for model in ("ctc_queue", "ctc_bank"):  # the latter draws random numbers in every step
+        run_dir = tmp_path / model
+        run_here(run_dir, *MODELS[model].split(), probed=["callbacks.transfer_probe=null"])
+        with_probe, alone = load(uninterrupted(model)), load(run_dir)
+        for part in ("state_dict", "optimizer_states"):
+            assert same(alone[part], with_probe[part]), f"{model}: {part} differs"
+        assert same(alone["callbacks"]["RandomState"], with_probe["callbacks"]["RandomState"])
+
+
+def test_provenance_counts_the_seconds_of_all_processes(uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted("ctc_queue"), run_dir)
+    before = json.loads((run_dir / "provenance.json").read_text())
+    assert before["status"] == "finished"
+    checkpoint = load(run_dir)
+    checkpoint["callbacks"]["Provenance"]["seconds"] = 1000.0
+    torch.save(checkpoint, run_dir / "checkpoints" / "last.ckpt")
+    run_here(run_dir, *MODELS["ctc_queue"].split(), "resume=auto")
+    after = json.loads((run_dir / "provenance.json").read_text())
+    assert 1000 <= after["seconds"] < 1000 + 60
+
+
+def truncated(checkpoint, folder):
+    folder.joinpath("bad.ckpt").write_bytes(checkpoint.read_bytes()[:-1000])
+
+
+def text(checkpoint, folder):
+    folder.joinpath("bad.ckpt").write_text("seed: 0")
+
+
+def weights_alone(checkpoint, folder):
+    torch.save(torch.load(checkpoint, weights_only=True)["state_dict"], folder / "bad.ckpt")
+
+
+@pytest.mark.parametrize("damage", [truncated, text, weights_alone], ids=lambda damage: damage.__name__)
+def test_what_is_no_whole_checkpoint_is_refused(damage, uninterrupted, tmp_path):
+    damage(uninterrupted("ctc_queue") / "checkpoints" / "last.ckpt", tmp_path)
+    with pytest.raises(
+        ValueError, match=r"bad\.ckpt is no complete Lightning checkpoint; resume from another\."
+    ):
+        run_here(tmp_path, *MODELS["ctc_queue"].split(), f"resume={tmp_path}/bad.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("override", "difference"),
+    [
+        (
+            "model.queue_size=200",
+            r"memory\.key_KD is \(100, 128\) in the checkpoint and \(200, 128\) in this",
+        ),
+        (
+            "network.projector.dim=64",
+            r"projector\.weight is \(128, 64\) in the checkpoint and \(64, 64\) in this",
+        ),
+        ("network.backbone=cifar/resnet14", r"is missing in the checkpoint and \(.*\) in this"),
+        ("model=ce", r"is \(.*\) in the checkpoint and missing in this"),
+    ],
+)
+def test_a_checkpoint_of_another_shape_is_refused(override, difference, uninterrupted, tmp_path):
+    resume = f"resume={uninterrupted('ctc_queue')}/checkpoints/last.ckpt"
+    model = [] if override == "model=ce" else MODELS["ctc_queue"].split()
+    with pytest.raises(ValueError, match=f"does not fit: .*{difference} configuration; resume with"):
+        run_here(tmp_path, *model, override, resume)
+    assert not (tmp_path / "metrics.csv").exists()
+
+
+def test_a_checkpoint_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"resume=nowhere\.ckpt: there is no such checkpoint; name a \.ckpt file"
+    ):
+        run_here(tmp_path, "resume=nowhere.ckpt")

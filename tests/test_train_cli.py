@@ -1,0 +1,192 @@
+"""The program as its user meets it: what it writes, what it says, sweeps, and two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+
+from ctc_lightning import train as program
+from ctc_lightning.checkpoint import check_fits
+from ctc_lightning.paths import config_dir
+
+COLUMNS = ["run", "method", "seed", "epoch", "step", "protocol", "target", "metric", "value"]
+TARGETS = ["fine", "new", "hue", "position", "texture", "scale"]
+PROTOCOLS = ["whitened", "standardised", "knn"]
+SHORT = ["debug=fast", "trainer.max_epochs=1", "callbacks.transfer_probe.targets=[hue]", "num_threads=1"]
+
+
+def run(folder, *arguments):
+    """The program, started in ``folder``."""
+    command = [sys.executable, "-m", "ctc_lightning.train", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def configuration(*overrides):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("train", overrides=overrides)
+
+
+def results(run_dir):
+    return pd.read_csv(run_dir / "results.csv")
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The default training on few images: its directory, and how the process ended."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    done = run(folder, "debug=fast", "num_threads=1")
+    (run_dir,) = folder.glob("runs/glyphs_ctc_queue/seed_0/*")
+    return run_dir, done
+
+
+def test_nothing_is_said_on_stderr(finished):
+    assert finished[1].stderr == ""
+
+
+def test_the_terminal_shows_this_run_and_nothing_else(finished):
+    run_dir, done = finished
+    lines = [line for line in done.stdout.splitlines() if line.strip() and "━" not in line]
+    (source,) = results(run_dir).query("epoch == 3 and protocol == 'classifier' and metric == 'top1'").value
+    probes = [f"ctc_queue, seed 0, epoch {epoch}/3: source" for epoch in range(4)]
+    summary = [f"Source accuracy is {source:.1%} at epoch 3.", *(f"  {target}: " for target in TARGETS)]
+    expected = [*probes, *summary, f"Everything is in {run_dir}"]
+    assert len(lines) == len(expected)
+    assert all(line.startswith(begin) for line, begin in zip(lines, expected, strict=True))
+
+
+def test_results_are_tidy_and_complete(finished):
+    table = results(finished[0])
+    assert list(table) == COLUMNS
+    assert table.groupby("epoch").step.unique().map(list).to_dict() == {e: [2 * e] for e in range(4)}
+    measured = {("classifier", "source"), *product(PROTOCOLS, TARGETS)}
+    expected = {(e, *m, metric) for e in range(4) for m in measured for metric in ("top1", "val_top1")}
+    found = list(table[["epoch", "protocol", "target", "metric"]].itertuples(index=False, name=None))
+    assert set(found) == expected
+    assert len(found) == len(expected)
+    assert table.value.between(0, 1).all()
+    assert table[["run", "method", "seed"]].drop_duplicates().values.tolist() == [
+        [finished[0].name, "ctc_queue", 0]
+    ]
+
+
+def test_the_log_has_losses_rates_and_accuracies_of_every_epoch(finished):
+    log = pd.read_csv(finished[0] / "metrics.csv")
+    for name in (
+        "train/loss_epoch",
+        "train/ce_epoch",
+        "train/contrast_epoch",
+        "val/top1",
+        "val/ce",
+        "lr-SGD",
+    ):
+        assert log[name].count() == 3, name
+    assert log["transfer/hue/whitened"].count() == 4
+
+
+def test_the_checkpoints_are_named_by_what_they_are(finished):
+    names = {path.name for path in (finished[0] / "checkpoints").iterdir()}
+    assert names == {"epoch_003.ckpt", "stage_contrast.ckpt", "best.ckpt", "last.ckpt"}
+
+
+def test_the_configuration_is_composed_and_resolved(finished):
+    written = yaml.safe_load((finished[0] / "config.yaml").read_text())
+    cfg = configuration("debug=fast")
+    assert written["model"]["stages"]["contrast"]["contrast"]["temperature"] == cfg.model.temperature
+    assert written["data"]["num_train"] == cfg.data.num_train
+    assert written["paths"]["run_dir"] == str(finished[0])
+    assert "${" not in (finished[0] / "config.yaml").read_text()
+
+
+def test_the_provenance_says_that_it_finished(finished):
+    record = json.loads((finished[0] / "provenance.json").read_text())
+    assert record["status"] == "finished"
+    assert record["command"] == ["train.py", "debug=fast", "num_threads=1"]
+    assert record["seconds"] > 0
+
+
+def test_the_same_seed_gives_the_same_values_and_another_others(finished, tmp_path):
+    def values(seed):
+        run_dir = tmp_path / str(seed)
+        program.train(
+            configuration("debug=fast", "num_threads=1", f"seed={seed}", f"paths.run_dir={run_dir}")
+        )
+        return results(run_dir).drop(columns=["run", "seed"])
+
+    expected = results(finished[0]).drop(columns=["run", "seed"])
+    pd.testing.assert_frame_equal(values(0), expected, check_exact=True)
+    assert (values(1).value != expected.value).mean() > 0.5
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """A function: sweep in this process, and return the run directories."""
+
+    def runs(*arguments):
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards, as is the next
+        monkeypatch.setattr(sys, "argv", ["train.py", "-m", *arguments, f"hydra.sweep.dir={tmp_path}"])
+        program.main()
+        return sorted(path.parent for path in tmp_path.rglob("results.csv"))
+
+    return runs
+
+
+def test_a_sweep_makes_a_readable_folder_for_every_combination(sweep):
+    temperatures, sizes = (0.1, 0.2), (64, 128)
+    made = sweep(*SHORT, "model.temperature=0.1,0.2", "model.queue_size=64,128")
+    assert len(made) == 4
+    found = set()
+    for run_dir in made:
+        model = yaml.safe_load((run_dir / "config.yaml").read_text())["model"]
+        found.add((model["temperature"], model["queue_size"]))
+        assert (
+            f"model.queue_size={model['queue_size']},model.temperature={model['temperature']}" in run_dir.name
+        )
+        assert set(results(run_dir).run) == {run_dir.name}
+    assert found == set(product(temperatures, sizes))
+
+
+def test_a_sweep_over_processes(tmp_path):
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}/sweep"]
+    done = run(tmp_path, "-m", *launcher, *SHORT, "seed=3,4")
+    made = [path.parent for path in tmp_path.rglob("results.csv")]
+    assert {seed for run_dir in made for seed in set(results(run_dir).seed)} == {3, 4}
+    assert all(f"Everything is in {run_dir}" in done.stdout for run_dir in made)
+    assert done.stderr == ""
+
+
+def test_two_processes_make_one_run(tmp_path):
+    run(tmp_path, "trainer=ddp_sim", "hydra.run.dir=run", *SHORT)
+    table = results(tmp_path / "run")
+    assert list(table) == COLUMNS
+    assert not table.duplicated(["epoch", "protocol", "target", "metric"]).any()
+    assert sorted(table.epoch.unique()) == [0, 1]
+    record = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert record["hardware"].startswith("2 × cpu")
+
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    _, module, _ = program.build(configuration(*SHORT, f"paths.run_dir={tmp_path}/alone"))
+    check_fits(module, checkpoint)
+    module.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    queue = module.stages["contrast"].memory
+    assert (queue.index_K >= 0).sum() == 128  # one step of two ranks' 64 keys
+    assert queue.index_K[:128].unique().numel() == 128
