@@ -8,8 +8,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.functional import cross_entropy, normalize
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
@@ -91,6 +92,8 @@ class CTCModule(pl.LightningModule):
         """Remember the batch, last of all: no query meets its own key."""
         if self.stage.contrast is not None:
             self.stage.memory.put(outputs["query"], outputs["key"], batch)
+        if self.trainer.is_last_batch:
+            self.share_batch_norm()
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """θ ← θ − step, then θ' ← μ θ' + (1 − μ) θ: once per optimizer step, not per micro-batch."""
@@ -98,21 +101,24 @@ class CTCModule(pl.LightningModule):
         if self.stage.contrast is not None:
             self.stage.key_encoder.update(self.stage.encoder(self.network))
 
+    def share_batch_norm(self) -> None:
+        """Take rank 0's running statistics before anything is measured, frozen or saved.
+
+        Without SyncBatchNorm each rank averages its own; one process has nothing to share.
+        """
+        if self.trainer.world_size > 1:
+            layers = [module for module in self.modules() if isinstance(module, _BatchNorm)]
+            for buffer in (buffer for layer in layers for buffer in layer.buffers(recurse=False)):
+                distributed.broadcast(buffer, src=0)
+
     # ---------------------------------------------------------------------------------------- stages
 
     def on_train_epoch_start(self) -> None:
         """Enter the stage that this epoch belongs to."""
-        self.share_buffers()
         name = self.stage_schedule.at(self.current_epoch).name
         if name != self.stage_name:
             self.stage_name = name
             self.begin_stage(self.stage)
-
-    def share_buffers(self) -> None:
-        """Take rank 0's BatchNorm statistics, as a resumed run does: within an epoch ranks keep their own."""
-        mine = list(self.buffers())
-        for buffer, of_rank_0 in zip(mine, self.trainer.strategy.broadcast(mine), strict=True):
-            buffer.copy_(of_rank_0)
 
     def begin_stage(self, stage: Stage) -> None:
         """Set the stage's weight decay, let its key encoder copy today's network, fill its memory."""
