@@ -1,6 +1,7 @@
 """Mistakes: each ends before training, in one sentence that names what is wrong and what would be right."""
 
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 
 from ctc_lightning import config_errors
 from ctc_lightning.config_errors import USERS_MISTAKES, explain, plain_errors, refuse_unused
@@ -203,6 +205,15 @@ def test_a_sweep_stops_at_its_first_mistake(override, said, tmp_path, monkeypatc
         main()
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_a_mistake_comes_back_whole_from_a_sweeps_other_process(tmp_path):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = compose("train", overrides=[*SMALL, "model.temperature=0", f"paths.run_dir={tmp_path}"])
+    with pytest.raises(InstantiationException) as caught:
+        train(cfg)
+    returned = pickle.loads(pickle.dumps(caught.value))
+    assert explain(returned, "train") == explain(caught.value, "train")
 
 
 def test_whoever_wants_the_traceback_gets_it(monkeypatch):

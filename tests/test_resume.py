@@ -79,8 +79,10 @@ def run_there(run_dir, *overrides):
         f"hydra.run.dir={run_dir}",
     ]
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": paths}
+    return subprocess.run(
+        command, env=os.environ | alone, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def same(one, other):

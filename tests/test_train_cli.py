@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from hydra import compose, initialize_config_dir
+from torch import distributed
 
 from ctc_lightning import train as program
 from ctc_lightning.checkpoint import check_fits
@@ -25,7 +26,7 @@ SHORT = ["debug=fast", "trainer.max_epochs=1", "callbacks.transfer_probe.targets
 def run(folder, *arguments):
     """The program, started in ``folder``."""
     command = [sys.executable, "-m", "ctc_lightning.train", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
@@ -64,7 +65,7 @@ def test_nothing_is_said_on_stderr(finished):
 
 def test_the_terminal_shows_this_run_and_nothing_else(finished):
     run_dir, done = finished
-    lines = [line for line in done.stdout.splitlines() if line.strip() and "━" not in line]
+    lines = [line for line in done.stdout.splitlines() if line.strip() and "it/s" not in line]
     (source,) = results(run_dir).query("epoch == 3 and protocol == 'classifier' and metric == 'top1'").value
     probes = [f"ctc_queue, seed 0, epoch {epoch}/3: source" for epoch in range(4)]
     summary = [f"Source accuracy is {source:.1%} at epoch 3.", *(f"  {target}: " for target in TARGETS)]
@@ -186,3 +187,12 @@ def test_two_processes_make_one_run(tmp_path):
     queue = module.stages["contrast"].memory
     assert (queue.index_K >= 0).sum() == 128  # one step of two ranks' 64 keys
     assert queue.index_K[:128].unique().numel() == 128
+
+
+def test_a_sweeps_next_job_starts_its_own_processes(tmp_path, monkeypatch):
+    for name, value in {"LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    program.disband()
+    assert not distributed.is_initialized()
+    assert not {"LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT"} & set(os.environ)

@@ -21,7 +21,8 @@ from ctc_lightning.paths import config_dir
 
 USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationException, ValueError)
 
-_WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1"
+# Further ranks inherit what rank 0 sets below
+_WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 _NO_CHOICE = re.compile(r"Could not find '(?P<group>[^']+)/(?P<choice>[^'/]+)'")
 _NO_KEY = re.compile(
     r"Could not override '(.+?)'|Could not delete from config. '(.+?)'|'(.+?)' is not in struct"
@@ -77,7 +78,11 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
 
 def _explain_instantiation(error: InstantiationException) -> str:
     """The constructor's own sentence, and where in the configuration it stands."""
-    cause, text = error.__cause__ or error, str(error)
+    text = str(error)
+    quoted = re.search(
+        r"""Error\((['"])(.*)\1\)""", text
+    )  # all that comes back from a sweep's other processes
+    cause = error.__cause__ or (quoted[2] if quoted else text)
     sentence = " ".join(str(cause).split())
     target = re.search(r"target '(\S+)'", text)
     if target and (word := re.search(r"unexpected keyword argument '(\w+)'", sentence)):

@@ -106,9 +106,7 @@ class TransferProbe(pl.Callback):
                     for protocol, target, metric, value in rows
                     if metric == "top1"
                 }
-                last_step = max(
-                    trainer.global_step - 1, 0
-                )  # counted from 0, as in Lightning's rows of this epoch
+                last_step = max(trainer.global_step - 1, 0)  # as in Lightning's own rows of this epoch
                 for logger in trainer.loggers:
                     logger.log_metrics(logged, step=last_step)
         trainer.strategy.barrier("transfer probe")
