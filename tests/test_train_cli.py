@@ -92,9 +92,9 @@ def test_results_are_tidy_and_complete(finished):
 def test_the_log_has_losses_rates_and_accuracies_of_every_epoch(finished):
     log = pd.read_csv(finished[0] / "metrics.csv")
     for name in (
-        "train/loss_epoch",
-        "train/ce_epoch",
-        "train/contrast_epoch",
+        "train/loss",
+        "train/ce",
+        "train/contrast",
         "val/top1",
         "val/ce",
         "lr-SGD",

@@ -1,10 +1,15 @@
 """Which checkpoint a run resumes from, and whether it fits."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import nn
+
+log = logging.getLogger(__name__)
 
 
 def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
@@ -21,13 +26,51 @@ def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
         return None
     if resume == "auto":
         last = run_dir / "checkpoints" / "last.ckpt"
-        return last if last.is_file() else None
+        if not last.is_file():
+            log.info("There is no %s to resume from: this run starts from the beginning.", last)
+            return None
+        return last
     if not Path(resume).is_file():
         raise ValueError(
             f"resume={resume}: there is no such checkpoint; name a .ckpt file, or resume=auto with "
             "hydra.run.dir=RUN_DIR."
         )
     return Path(resume)
+
+
+_DECISIVE = ("data", "network", "model", "optim", "seed", "trainer.max_epochs", "trainer.precision")
+
+
+def check_unchanged(config: dict[str, Any], path: Path) -> None:
+    """Refuse to resume with other data, network, method, optimizer, seed or length than the checkpoint's.
+
+    Args:
+        config: the composed configuration as plain values.
+        path: of the checkpoint, which holds the configuration that wrote it.
+
+    Raises:
+        ValueError: names every key that differs, with both values.
+    """
+    before = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("config") or config
+    then, now = dict(_leaves(before)), dict(_leaves(config))
+    changed = [
+        f"{key} was {then.get(key)} and is {now.get(key)}"
+        for key in sorted(then.keys() | now.keys())
+        if key.startswith(_DECISIVE) and then.get(key) != now.get(key)
+    ]
+    if changed:
+        raise ValueError(
+            f"{path} was written with another configuration: {', '.join(changed)}; resume with the same one, "
+            "or begin a new run."
+        )
+
+
+def _leaves(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def check_fits(module: nn.Module, path: Path) -> None:

@@ -107,7 +107,7 @@ def _parameters(target: Any) -> set[str]:
 
 def _nearest(word: str, options: Iterable[str]) -> str:
     """``did you mean …? Else `` or nothing."""
-    options = sorted(set(options))
+    options = sorted(set(options) - {word})
     close = get_close_matches(word, options, n=2, cutoff=0.7)
     if not close:  # under a wrong parent: compare last words
         close = [o for o in options if o.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]][:2]
@@ -116,7 +116,7 @@ def _nearest(word: str, options: Iterable[str]) -> str:
 
 def _known(config_name: str, overrides: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
     """Dotted keys and chosen groups, composed with as much of the command line as composes."""
-    chosen = [o for o in overrides if re.match(r"[\w/]+(@[\w.]+)?=[^,]*$", o)]
+    chosen = [o for o in overrides if re.match(r"[\w/]+(@[\w.]+)?=[^,]*$|hydra.searchpath=", o)]
     for attempt in (chosen, []):
         GlobalHydra.instance().clear()
         try:
@@ -136,23 +136,32 @@ def _keys(cfg: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _keys(node, f"{prefix}{key}.")
 
 
-def refuse_unused(cfg: DictConfig, overrides: Iterable[str]) -> None:
-    """Refuse a ``model.NAME=value`` on the command line that no part of this model reads.
+def refuse_unused(cfg: DictConfig, overrides: Iterable[str], model: str) -> None:
+    """Refuse a ``model.NAME`` that somebody set and no part of the model reads.
 
-    That happens when a part is swapped away: ``memory@model.stages.contrast.memory=bank`` no longer reads
-    ``model.queue_size``.
+    That happens when a part is swapped away (``memory@model.stages.contrast.memory=bank`` no longer reads
+    ``model.queue_size``), or when an experiment's options outlive its model (``experiment=digits_ctc_queue
+    model=ce``).
+
+    Args:
+        cfg: the composed configuration.
+        overrides: the command line.
+        model: the choice of ``conf/model``; what its own file sets is nobody's wish.
 
     Raises:
         ValueError: names the option and the parts in use.
     """
     text = OmegaConf.to_yaml(cfg, resolve=False)
-    for override in overrides:
-        match = re.match(r"\+{0,2}model\.(\w+)=", override)
-        if match and match[1] not in ("stages", "name") and f"${{model.{match[1]}}}" not in text:
-            targets = sorted(
-                set(re.findall(r"_target_: ctc_lightning\.(?:key_encoder|memory|contrast)\.(\w+)", text))
-            )
-            raise ValueError(
-                f"{override}: no part of this model reads model.{match[1]} (it has {', '.join(targets)}); "
-                "leave it out, or choose the part that uses it."
-            )
+    own_file = config_dir() / "model" / f"{model}.yaml"
+    own = OmegaConf.load(own_file).model if own_file.is_file() else cfg.model
+    wished = {match[1] for override in overrides if (match := re.match(r"\+{0,2}model\.(\w+)=", override))}
+    for name in cfg.model:
+        if name in ("stages", "name") or f"${{model.{name}}}" in text or (name in own and name not in wished):
+            continue
+        parts = sorted(
+            set(re.findall(r"_target_: ctc_lightning\.(?:key_encoder|memory|contrast)\.(\w+)", text))
+        )
+        raise ValueError(
+            f"model.{name}={cfg.model[name]}: no part of model={model} reads it (it has "
+            f"{', '.join(parts) or 'no contrast'}); leave it out, or choose the part that uses it."
+        )

@@ -49,6 +49,10 @@ class CTCModule(pl.LightningModule):
         max_epochs: int,
     ) -> None:
         super().__init__()
+        if network.projector is not None and not any(stage.contrast for stage in stages.values()):
+            raise ValueError(
+                "the network has a projector, but no stage contrasts embeddings; set network.projector=null."
+            )
         self.network = network
         self.stage_schedule = StageSchedule(stages, max_epochs)
         for name, stage in stages.items():
@@ -172,8 +176,9 @@ class CTCModule(pl.LightningModule):
         return stage.lr_scale * self.lr_schedule(elapsed, now.num_epochs)
 
     def log_losses(self, **losses: Tensor) -> None:
-        """Log each loss of the step and its mean over the epoch."""
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()}, on_epoch=True)
+        """Log each loss's mean over the epoch and the ranks; no step waits for it."""
+        values = {f"train/{name}": value.detach() for name, value in losses.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Source accuracy and cross-entropy on the validation images."""

@@ -73,6 +73,10 @@ class Stage(nn.Module):
                 f"stage: with key_encoder=query and memory={type(memory).__name__} each query would be its "
                 "own positive; take memory=bank, or key_encoder=momentum."
             )
+        if refresh and memory and not memory.outlives_the_step:
+            raise ValueError(
+                f"stage: refresh is true, but {type(memory).__name__} keeps nothing; set refresh=false."
+            )
         self.epochs = epochs
         self.weight = weight
         self.lr_scale = lr_scale

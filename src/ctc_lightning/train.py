@@ -1,6 +1,7 @@
 """Train a network: compose the configuration, build the parts, run. No mathematics here."""
 
 import logging
+import math
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import distributed as dist
 
-from ctc_lightning.checkpoint import check_fits, checkpoint_to_resume
+from ctc_lightning.checkpoint import check_fits, check_unchanged, checkpoint_to_resume
 from ctc_lightning.config_errors import plain_errors, refuse_unused
 from ctc_lightning.console import set_up_console
 from ctc_lightning.module import CTCModule
@@ -43,6 +44,7 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
     data = instantiate(cfg.data)
     data.setup()
     network = instantiate(cfg.network, num_classes=data.num_classes, image_channels=data.image_shape[0])
+    check_images(network, data.image_shape)
     module = CTCModule(
         network=network,
         stages=dict(instantiate(cfg.model.stages)),
@@ -54,10 +56,16 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
     check_optimizer(module)
     callbacks = instantiate_all(cfg.get("callbacks"))
     if "provenance" in callbacks:
-        callbacks["provenance"].config = OmegaConf.to_container(cfg, resolve=True)
+        callbacks["provenance"].config = plain(cfg)
     loggers = instantiate_all(cfg.get("logger"))
     trainer = instantiate(cfg.trainer, callbacks=list(callbacks.values()), logger=list(loggers.values()))
     return trainer, module, data
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as resolved, plain values."""
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    return values
 
 
 def instantiate_all(parts: DictConfig | None) -> dict[str, Any]:
@@ -67,10 +75,25 @@ def instantiate_all(parts: DictConfig | None) -> dict[str, Any]:
 
 def check_numbers(cfg: DictConfig) -> None:
     """Refuse what torch and Lightning would fail on less clearly."""
-    for key, least in {"seed": 0, "num_threads": 1, "trainer.max_epochs": 1}.items():
+    limits = {"seed": 0, "num_threads": 1, "data.batch_size": 1, "data.eval_batch_size": 1}
+    limits |= {"trainer.max_epochs": 1, "trainer.accumulate_grad_batches": 1}
+    for key, least in limits.items():
         value = OmegaConf.select(cfg, key)
-        if not (isinstance(value, int) and value >= least) and (key, value) != ("num_threads", None):
-            raise ValueError(f"{key} is {value}; give a whole number of at least {least}.")
+        if value is not None and not (isinstance(value, int) and least <= value < 2**32):
+            raise ValueError(f"{key} is {value}; give a whole number of at least {least}, below 2^32.")
+
+
+def check_images(network: torch.nn.Module, image_shape: tuple[int, int, int]) -> None:
+    """Show the network two blank images: better now than after the first probe."""
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, *image_shape))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ValueError(
+            f"the network does not take images of shape {image_shape} ({error}); choose another "
+            "network.backbone or its options."
+        ) from error
+    network.train()
 
 
 def check_optimizer(module: CTCModule) -> None:
@@ -88,12 +111,13 @@ def train(cfg: DictConfig) -> float:
     checkpoint = checkpoint_to_resume(cfg.resume, Path(cfg.paths.run_dir))
     if checkpoint is not None:
         check_fits(module, checkpoint)
+        check_unchanged(plain(cfg), checkpoint)
         log.info("Resuming from %s", checkpoint)
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if "val/top1" not in trainer.callback_metrics:  # the resumed run was over
         trainer.loggers = []
         trainer.validate(module, data, verbose=False)
-    return float(trainer.callback_metrics["val/top1"])
+    return float(trainer.callback_metrics.get("val/top1", math.nan))
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
@@ -102,7 +126,7 @@ def run(cfg: DictConfig) -> Any:
     with plain_errors("train"):  # within the job, or Hydra announces a failure in words of its own
         set_up_console()
         job = HydraConfig.get()
-        refuse_unused(cfg, job.overrides.task)
+        refuse_unused(cfg, job.overrides.task, job.runtime.choices["model"])
         if job.mode == RunMode.MULTIRUN:  # Lightning starts further ranks with these
             sys.argv[1:] = [*job.overrides.task, f"paths.run_dir='{cfg.paths.run_dir}'"]
         try:

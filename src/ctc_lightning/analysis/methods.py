@@ -15,8 +15,8 @@ SPARE = ("#000000", "#F0E442", "#999999", "#882255")
 
 
 def is_baseline(method: str) -> bool:
-    """Whether the method is cross-entropy alone: its name starts with ``ce``."""
-    return method.startswith("ce")
+    """Whether the method is cross-entropy alone: its name is ``ce`` or starts with ``ce_``."""
+    return method == "ce" or method.startswith("ce_")
 
 
 def label(method: str) -> str:

@@ -28,7 +28,7 @@ class TransferProbe(pl.Callback):
         protocols: by name, each a ``Probe``.
         every_n_epochs: n >= 1.
         also_at: further epochs, where curves bend early.
-        targets: which of the data module's targets; None: all.
+        targets: which of the data module's targets, one or several; None: all.
         run_dir: where ``results.csv`` goes.
         method: for its column.
         seed: for its column.
@@ -48,7 +48,7 @@ class TransferProbe(pl.Callback):
         method: str,
         seed: int,
         also_at: Sequence[int] = (),
-        targets: Sequence[str] | None = None,
+        targets: str | Sequence[str] | None = None,
         batch_size: int = 500,
     ) -> None:
         if every_n_epochs < 1:
@@ -56,7 +56,7 @@ class TransferProbe(pl.Callback):
         self.protocols = dict(protocols)
         self.every_n_epochs = every_n_epochs
         self.also_at = frozenset(also_at)
-        self.targets = targets
+        self.targets = [targets] if isinstance(targets, str) else targets
         self.batch_size = batch_size
         self.results = ResultsTable(Path(run_dir) / "results.csv", Path(run_dir).name, method, seed)
 

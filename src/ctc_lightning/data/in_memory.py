@@ -84,6 +84,12 @@ class InMemoryDataModule(pl.LightningDataModule, ABC):
                 f"source_label is {source_label!r}, must be one that {name} has: choose from "
                 f"{', '.join(self.source_labels)}."
             )
+        for option, views in {"augmentation": augmentation, "key_augmentation": key_augmentation}.items():
+            if views is not None and not callable(views):
+                raise ValueError(
+                    f"{option} is {views!r}, must be an augmentation: choose one by "
+                    f"data/augmentation@data.{option}=crop, or null."
+                )
         for option, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if size < 1:
                 raise ValueError(f"{option} is {size}, must be at least 1: give the images per process.")

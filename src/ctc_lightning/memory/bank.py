@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import gather
-from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_count, check_exclude, may_meet
 
 
 class MemoryBank(Memory):
@@ -21,8 +21,10 @@ class MemoryBank(Memory):
         momentum: m in [0, 1].
         num_negatives: K negatives, drawn uniformly without replacement; None: all rows but the excluded.
         exclude: ``image`` (default): every row but i. ``class``: every row of another class.
-        shared_negatives: one draw for the whole batch (default: the cost does not depend on N), or, if
-            False, one for each image, as in the reference. Each image's negatives have the same law.
+        shared_negatives: one draw for the whole batch (default: the loss reads K rows, whatever N is), or,
+            if False, a stretch of its own of one random order for each image. Either way an image's
+            negatives are a uniform draw; only how images' draws hang together differs from the reference,
+            which draws for each image alone.
 
     Raises:
         ValueError: a momentum outside [0, 1], ``num_negatives`` < 1 or more than there are, an unknown
@@ -49,10 +51,13 @@ class MemoryBank(Memory):
         super().__init__()
         if not 0 <= momentum <= 1:
             raise ValueError(f"memory bank: momentum is {momentum}; it must lie in [0, 1], for example 0.9.")
-        if num_negatives is not None and num_negatives < 1:
+        if num_negatives is None and not shared_negatives:
             raise ValueError(
-                f"memory bank: num_negatives is {num_negatives}; draw at least 1, or null for all rows."
+                "memory bank: shared_negatives is false, but with num_negatives=null nothing is drawn; "
+                "give num_negatives, or leave shared_negatives out."
             )
+        if num_negatives is not None:
+            check_count("memory bank", "num_negatives", num_negatives)
         check_exclude("memory bank", exclude, ("image", "class"))
         self.momentum = momentum
         self.num_negatives = num_negatives
@@ -90,26 +95,20 @@ class MemoryBank(Memory):
         """Choose the negatives: which rows (R,), which column of them (B, K), and which pairs may meet."""
         K = self.num_negatives
         if K is None:
-            return None, None, self.allowed(batch, self.index_N)
+            return None, None, may_meet(self.exclude, batch, self.index_N, self.label_N)
 
         window = K + self.most_excluded  # holds K allowed rows, whatever the order
         order_N = torch.randperm(self.num_images, device=self.row_ND.device)
         if self.shared_negatives:
             row_R, column_BK = order_N[:window], None
-            allowed_BK = self.allowed(batch, row_R)
+            allowed_BK = may_meet(self.exclude, batch, row_R, self.label_N[row_R])
         else:  # each image begins elsewhere in the same random order, which goes round
             begin_B = torch.randint(self.num_images, (len(batch.index),), device=order_N.device)
             row_R, column_BK = None, order_N.repeat(2).unfold(0, window, 1)[begin_B]
-            allowed_BK = self.allowed(batch, column_BK)
+            allowed_BK = may_meet(self.exclude, batch, column_BK, self.label_N[column_BK])
         reserve_BE = allowed_BK[:, K:]  # stands in, from the left, for what is excluded among the first K
         reserve_BE &= reserve_BE.cumsum(1) <= (~allowed_BK[:, :K]).sum(1, keepdim=True)
         return row_R, column_BK, allowed_BK
-
-    def allowed(self, batch: Batch, row: Tensor) -> Tensor:
-        """Which of B queries may meet which rows, (R,) or (B, K) image numbers: (B, K) bool."""
-        if self.exclude == "class":
-            return self.label_N[row] != batch.label[:, None]
-        return row != batch.index[:, None]
 
     def keys(self, batch: Batch, row_R: Tensor | None, column_BK: Tensor | None, allowed_BK: Tensor) -> Keys:
         """Read the chosen rows of this bank."""

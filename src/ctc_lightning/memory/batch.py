@@ -17,6 +17,8 @@ class BatchMemory(Memory):
         ValueError: any other ``exclude``: the batch holds the positive itself.
     """
 
+    outlives_the_step = False
+
     def __init__(self, exclude: Exclude = "image") -> None:
         super().__init__()
         check_exclude("in-batch memory", exclude, ("image", "class"))

@@ -48,9 +48,11 @@ class Memory(nn.Module, ABC):
 
     Attributes:
         stores_positive: whether k⁺ is read from the memory (a bank) rather than today's key.
+        outlives_the_step: whether keys are kept for later steps at all.
     """
 
     stores_positive: bool = False
+    outlives_the_step: bool = True
 
     def allocate(self, dim: int, label_N: Tensor) -> None:
         """Make the buffers, once, before training.
@@ -75,28 +77,35 @@ class Memory(nn.Module, ABC):
         self.put(query_BD, key_BD, batch)
 
 
+def check_count(owner: str, option: str, count: float) -> None:
+    """Refuse what is not a whole number of at least 1 with one sentence."""
+    if not isinstance(count, int) or count < 1:
+        raise ValueError(
+            f"{owner}: {option} is {count}; give a whole number of at least 1, for example 1024."
+        )
+
+
 def check_exclude(owner: str, exclude: str, choices: tuple[str, ...] = get_args(Exclude)) -> None:
     """Refuse an unknown ``exclude`` with one sentence."""
     if exclude not in choices:
         raise ValueError(f"{owner}: exclude is {exclude!r}; choose one of {', '.join(map(repr, choices))}.")
 
 
-def may_meet(exclude: str, batch: Batch, index_K: Tensor, label_K: Tensor) -> Tensor:
+def may_meet(exclude: str, batch: Batch, index: Tensor, label: Tensor) -> Tensor:
     """Which of B queries may meet which of K keys.
 
     Args:
         exclude: ``image`` keeps a query from keys of its own image, ``class`` from all keys of its class
             (its image's among them), ``none`` from nothing.
         batch: the queries' ``index`` and ``label``, (B,) each.
-        index_K: (K,) or (B, K) the keys' image numbers; a negative number marks an empty slot.
-        label_K: (K,) or (B, K) the keys' labels.
+        index: (K,) or (B, K) the keys' image numbers.
+        label: (K,) or (B, K) the keys' labels.
 
     Returns:
-        bool, (B, K), or (1, K) if only empty slots are kept out.
+        bool, (B, K).
     """
-    present_BK = (index_K >= 0).expand(1, -1) if index_K.ndim == 1 else index_K >= 0
     if exclude == "image":
-        return present_BK & (index_K != batch.index[:, None])
+        return index != batch.index[:, None]
     if exclude == "class":
-        return present_BK & (label_K != batch.label[:, None])
-    return present_BK
+        return label != batch.label[:, None]
+    return torch.ones(1, 1, dtype=torch.bool, device=index.device).expand(len(batch.index), index.shape[-1])

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import gather
-from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude, may_meet
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_count, check_exclude, may_meet
 
 
 class KeyQueue(Memory):
@@ -30,8 +30,7 @@ class KeyQueue(Memory):
 
     def __init__(self, size: int, exclude: Exclude = "image") -> None:
         super().__init__()
-        if size < 1:
-            raise ValueError(f"queue: size is {size}; it must hold at least 1 key, for example 1024.")
+        check_count("queue", "size", size)
         check_exclude("queue", exclude)
         self.size = size
         self.exclude = exclude
@@ -45,7 +44,8 @@ class KeyQueue(Memory):
 
     def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:
         """Today's keys as positives, all slots as negatives."""
-        allowed_BK = may_meet(self.exclude, batch, self.index_K, self.label_K)
+        written_K = self.index_K >= 0
+        allowed_BK = may_meet(self.exclude, batch, self.index_K, self.label_K) & written_K
         return Keys(key_BD, self.key_KD, allowed_BK, num_stored=self.size)
 
     @torch.no_grad()
