@@ -106,13 +106,29 @@ def test_a_misspelt_name_within_a_part_is_named_with_what_there_is(overrides, sa
         (["model=ctc_bank", "model.queue_size=64"], "no model.queue_size with model=ctc_bank; leave it out"),
         (
             ["memory@model.stages.contrast.memory=bank", "model.queue_size=64"],
-            r"model.queue_size=64: no part of this model reads model.queue_size \(it has .*MemoryBank",
+            r"model.queue_size=64: no part of model=ctc_queue reads it \(it has .*MemoryBank",
         ),
         (
             ["key_encoder@model.stages.contrast.key_encoder=frozen", "model.momentum=0.9"],
-            "model.momentum=0.9: no part of this model reads model.momentum",
+            "model.momentum=0.9: no part of model=ctc_queue reads it",
         ),
-        (["++model.tau=0.1"], "no part of this model reads model.tau"),
+        (
+            ["experiment=digits_ctc_queue", "model=ce"],
+            "model.queue_size=512: no part of model=ce reads it .it has no contrast",
+        ),
+        (
+            ["model=ce", "projector@network.projector=mlp"],
+            "projector@network.projector=mlp: model=ce has network.projector=null .* leave it out",
+        ),
+        (
+            ["model=ctc_bank", "model.stages.contrast.memory.shared_negatives=false"],
+            "shared_negatives is false, but with num_negatives=null nothing is drawn",
+        ),
+        (
+            ["memory@model.stages.contrast.memory=batch", "model.stages.contrast.refresh=true"],
+            "refresh is true, but BatchMemory keeps nothing; set refresh=false",
+        ),
+        (["++model.tau=0.1"], "model.tau=0.1: no part of model=ctc_queue reads it"),
     ],
 )  # fmt: skip
 def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, complaint):
@@ -128,7 +144,7 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
             ["model.temperature=warm"],
             r"a value is of the wrong type: .*\(in model.stages.contrast.contrast\)",
         ),
-        (["model.queue_size=0"], "size is 0; it must hold at least 1"),
+        (["model.queue_size=0"], "size is 0; give a whole number of at least 1"),
         (["model.momentum=1.5"], r"momentum is 1.5; it must lie in \[0, 1\]"),
         (["model=ctc_bank", "model.momentum=-0.1"], r"momentum is -0.1; it must lie in \[0, 1\]"),
         (["model.weight=-1"], "weight is -1"),
@@ -163,6 +179,15 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
         (["seed=-1"], "seed is -1; give a whole number of at least 0"),
         (["data.batch_size=500"], "batch_size is 500, must be at most the 128 training images: lower it"),
         (["network=any"], r"Missing mandatory value: network.backbone"),
+        (["model.queue_size=64.5"], "size is 64.5; give a whole number of at least 1"),
+        (["data.batch_size=32.5"], "batch_size is 32.5; give a whole number of at least 1"),
+        (["trainer.accumulate_grad_batches=0"], "accumulate_grad_batches is 0; give a whole number"),
+        (["data.augmentation=none"], "'none', must be an augmentation: choose one by data/augmentation@"),
+        (["callbacks.transfer_probe.targets=hie"], "target 'hie' is unknown"),
+        (
+            ["network=any", "network.backbone=timm/vit_tiny_patch16_224"],
+            r"the network does not take images of shape \(3, 32, 32\)",
+        ),
         (["trainer.devices=0"], r"devices=0.* \(in trainer\)"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -195,7 +220,7 @@ def test_the_program_says_one_line_and_ends_with_exit_code_2(override, said, tmp
     ("override", "said"),
     [
         ("model=ctc_queu,ce", "model=ctc_queu does not exist; did you mean ctc_queue?"),
-        ("model.queue_size=0,64", "queue: size is 0; it must hold at least 1 key"),
+        ("model.queue_size=0,64", "queue: size is 0; give a whole number of at least 1"),
     ],
 )
 def test_a_sweep_stops_at_its_first_mistake(override, said, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,10 @@
 """The two rules of the layout: what belongs together has one name, and imports point one way."""
 
 import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -66,3 +70,16 @@ def test_imports_point_one_way(file):
     assert own in RANK, f"give {own} its layer in this file"
     wrong = {other for other in imported(FILES[file]) if other != own and RANK[other] >= RANK[own]}
     assert not wrong, f"{own} imports {wrong}, which the layers do not put above it: {LAYERS}"
+
+
+def test_every_package_that_is_imported_is_declared():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.match(r"[\w-]+", requirement)[0] for requirement in declared}
+    distributions = packages_distributions()
+    for file, path in FILES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in (module.split(".")[0] for module in modules):
+                if module != "ctc_lightning" and module not in sys.stdlib_module_names:
+                    assert {name.lower() for name in distributions[module]} & names, f"{file}: {module}"

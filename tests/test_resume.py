@@ -272,3 +272,17 @@ def test_a_checkpoint_that_does_not_exist_is_refused(tmp_path):
         ValueError, match=r"resume=nowhere\.ckpt: there is no such checkpoint; name a \.ckpt file"
     ):
         run_here(tmp_path, "resume=nowhere.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("override", "difference"),
+    [
+        ("optim.optimizer.lr=0.5", "optim.optimizer.lr was 0.1 and is 0.5"),
+        ("model.temperature=0.9", "model.temperature was 0.2 and is 0.9"),
+        ("trainer.max_epochs=9", "trainer.max_epochs was 4 and is 9"),
+    ],
+)
+def test_a_run_is_not_resumed_with_another_configuration(override, difference, uninterrupted, tmp_path):
+    resume = f"resume={uninterrupted('ctc_queue')}/checkpoints/last.ckpt"
+    with pytest.raises(ValueError, match=f"another configuration: .*{difference}"):
+        run_here(tmp_path, *MODELS["ctc_queue"].split(), override, resume)

@@ -136,23 +136,28 @@ def _keys(cfg: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _keys(node, f"{prefix}{key}.")
 
 
-def refuse_unused(cfg: DictConfig, overrides: Iterable[str], model: str) -> None:
-    """Refuse a ``model.NAME`` that somebody set and no part of the model reads.
+def refuse_unused(cfg: DictConfig, overrides: Iterable[str]) -> None:
+    """Refuse a part that the model sets to null, and a ``model.NAME`` that no part of it reads.
 
-    That happens when a part is swapped away (``memory@model.stages.contrast.memory=bank`` no longer reads
-    ``model.queue_size``), or when an experiment's options outlive its model (``experiment=digits_ctc_queue
-    model=ce``).
+    The latter happens when a part is swapped away (``memory@model.stages.contrast.memory=bank`` no longer
+    reads ``model.queue_size``), or when an experiment's options outlive its model
+    (``experiment=digits_ctc_queue model=ce``).
 
     Args:
         cfg: the composed configuration.
-        overrides: the command line.
-        model: the choice of ``conf/model``; what its own file sets is nobody's wish.
+        overrides: the command line. What ``conf/model/NAME.yaml`` itself sets is nobody's wish.
 
     Raises:
         ValueError: names the option and the parts in use.
     """
+    for override in overrides:
+        match = re.match(r"\+?[\w/]+@([\w.]+)=", override)
+        if match and OmegaConf.select(cfg, match[1]) is None:
+            raise ValueError(
+                f"{override}: model={cfg.model.name} has {match[1]}=null and would ignore it; leave it out."
+            )
     text = OmegaConf.to_yaml(cfg, resolve=False)
-    own_file = config_dir() / "model" / f"{model}.yaml"
+    own_file = config_dir() / "model" / f"{cfg.model.name}.yaml"
     own = OmegaConf.load(own_file).model if own_file.is_file() else cfg.model
     wished = {match[1] for override in overrides if (match := re.match(r"\+{0,2}model\.(\w+)=", override))}
     for name in cfg.model:
@@ -162,6 +167,6 @@ def refuse_unused(cfg: DictConfig, overrides: Iterable[str], model: str) -> None
             set(re.findall(r"_target_: ctc_lightning\.(?:key_encoder|memory|contrast)\.(\w+)", text))
         )
         raise ValueError(
-            f"model.{name}={cfg.model[name]}: no part of model={model} reads it (it has "
+            f"model.{name}={cfg.model[name]}: no part of model={cfg.model.name} reads it (it has "
             f"{', '.join(parts) or 'no contrast'}); leave it out, or choose the part that uses it."
         )

@@ -79,7 +79,8 @@ def check_numbers(cfg: DictConfig) -> None:
     limits |= {"trainer.max_epochs": 1, "trainer.accumulate_grad_batches": 1}
     for key, least in limits.items():
         value = OmegaConf.select(cfg, key)
-        if value is not None and not (isinstance(value, int) and least <= value < 2**32):
+        optional = key not in ("seed", "trainer.max_epochs")
+        if not (isinstance(value, int) and least <= value < 2**32) and not (value is None and optional):
             raise ValueError(f"{key} is {value}; give a whole number of at least {least}, below 2^32.")
 
 
@@ -126,7 +127,7 @@ def run(cfg: DictConfig) -> Any:
     with plain_errors("train"):  # within the job, or Hydra announces a failure in words of its own
         set_up_console()
         job = HydraConfig.get()
-        refuse_unused(cfg, job.overrides.task, job.runtime.choices["model"])
+        refuse_unused(cfg, job.overrides.task)
         if job.mode == RunMode.MULTIRUN:  # Lightning starts further ranks with these
             sys.argv[1:] = [*job.overrides.task, f"paths.run_dir='{cfg.paths.run_dir}'"]
         try:

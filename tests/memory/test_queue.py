@@ -80,7 +80,7 @@ def test_queries_meet_present_keys_but_the_excluded(exclude, expected, make_batc
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_queue_without_a_slot_is_refused(size):
-    with pytest.raises(ValueError, match=rf"queue: size is {size}; it must hold at least 1 key"):
+    with pytest.raises(ValueError, match=rf"queue: size is {size}; give a whole number of at least 1"):
         KeyQueue(size)
 
 
