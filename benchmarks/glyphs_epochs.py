@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import time
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from side_by_side import clock
 
 from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
@@ -49,7 +49,7 @@ class EpochClock(pl.Callback):
 
     def on_train_epoch_start(self, *_: Any) -> None:
         """Note the time."""
-        self.begun.append(time.perf_counter())
+        self.begun.append(clock()())
 
     def seconds_per_epoch(self) -> float:
         """Mean over the epochs that were followed by another one: all that an epoch costs is in it."""

@@ -176,9 +176,9 @@ class CTCModule(pl.LightningModule):
         return stage.lr_scale * self.lr_schedule(elapsed, now.num_epochs)
 
     def log_losses(self, **losses: Tensor) -> None:
-        """Log each loss's mean over the epoch and the ranks; no step waits for it."""
+        """Log each loss's mean over the epoch, of rank 0's images: no step waits for the other ranks."""
         values = {f"train/{name}": value.detach() for name, value in losses.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True)
+        self.log_dict(values, on_step=False, on_epoch=True, rank_zero_only=True)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Source accuracy and cross-entropy on the validation images."""
