@@ -19,11 +19,16 @@ MODELS = {
 def main() -> None:
     """Time every model's epochs; compare each with cross-entropy's."""
     rounds = start(rounds=7)
-    seconds = interleave({name: TrainerEpochs(*overrides) for name, overrides in MODELS.items()}, rounds)
-    cost = {name: ratios(of_model, seconds["cross-entropy"]) for name, of_model in seconds.items()}
+    epochs = {name: TrainerEpochs(*overrides) for name, overrides in MODELS.items()}
+    whole = interleave(epochs, rounds)
+    alone = {name: model.training_alone[1:] for name, model in epochs.items()}
+    cost, cost_alone = (
+        {name: ratios(seconds[name], seconds["cross-entropy"]) for name in MODELS}
+        for seconds in (whole, alone)
+    )
     table(
-        ("training epoch", "seconds", "× cross-entropy"),
-        *((name, spread(seconds[name]), spread(cost[name])) for name in MODELS),
+        ("epoch", "seconds", "× cross-entropy", "without validation ×"),
+        *((name, spread(whole[name]), spread(cost[name]), spread(cost_alone[name])) for name in MODELS),
     )
     verdict(f"the queue costs at most {LIMIT} × cross-entropy", kept=median(cost["temporal queue"]) <= LIMIT)
 

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from glyphs_epochs import EPOCHS, TrainerEpochs
+from glyphs_epochs import EPOCHS, EpochClock, TrainerEpochs
 from side_by_side import interleave, ratios, spread, start, table, verdict
 from torch.nn.functional import cross_entropy, normalize
 from torch.optim.lr_scheduler import LambdaLR
@@ -33,9 +33,9 @@ class BareLoop(TrainerEpochs):
         loader = data.train_dataloader()
         module.steps_per_epoch = len(loader)
         scheduler = LambdaLR(optimizer, module.lr_factor)
-        self.clock.begun.clear()
+        epochs = EpochClock()
         for _ in range(EPOCHS):
-            self.clock.on_train_epoch_start()
+            epochs.on_train_epoch_start()
             loader.sampler.set_epoch(self.epoch)
             for samples in loader:
                 batch = data.on_after_batch_transfer(samples, 0)
@@ -54,7 +54,7 @@ class BareLoop(TrainerEpochs):
                     stage.key_encoder.update(stage.encoder(net))
                     stage.memory.put(q_BD.detach(), k_BD, batch)
             self.epoch += 1
-        return self.clock.seconds_per_epoch()
+        return epochs.seconds()
 
 
 class SilentEpochs(TrainerEpochs):
@@ -78,8 +78,13 @@ def main() -> None:
     """Time the loops of both models."""
     rounds = start(rounds=5)
     rows, overhead = [], []
-    for model in ("model=ctc_queue", "model=ce"):
-        loops = {"bare": BareLoop(model), "Trainer": TrainerEpochs(model), "silent": SilentEpochs(model)}
+    for model in ("ctc_queue", "ce"):
+        options = f"model={model}", "+trainer.limit_val_batches=0"
+        loops = {
+            "bare": BareLoop(*options),
+            "Trainer": TrainerEpochs(*options),
+            "silent": SilentEpochs(*options),
+        }
         seconds = interleave(loops, rounds)
         assert same_weights(loops["bare"], loops["Trainer"]), "the two loops do not train the same"
         trainer, silent = (ratios(seconds[name], seconds["bare"]) for name in ("Trainer", "silent"))

@@ -28,7 +28,7 @@ def start(rounds: int) -> int:
 
 
 def clock() -> Callable[[], float]:
-    """CPU time if torch has one thread: other jobs do not enter it. Wall time if more: waiting threads spin."""
+    """CPU time if torch has one thread: no other job enters it. Wall time if more: waiting threads spin."""
     return process_time if torch.get_num_threads() == 1 else perf_counter
 
 

@@ -21,7 +21,7 @@ def final_accuracies(experiment: str, seed: int, run_dir: Path) -> pd.Series:
         "~callbacks.best",
         "~callbacks.last",
     ]
-    overrides += ["~callbacks.learning_rate", "callbacks.transfer_probe.targets=[hue,position]"]
+    overrides += ["callbacks.transfer_probe.targets=[hue,position]"]
     overrides += ["callbacks.transfer_probe.every_n_epochs=1000", "callbacks.transfer_probe.also_at=[]"]
     overrides += [f"~callbacks.transfer_probe.protocols.{protocol}" for protocol in ("standardised", "knn")]
     with initialize_config_dir(str(config_dir()), version_base="1.3"):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.plugins.precision import Precision
 from scipy.stats import chisquare
 
 from ctc_lightning.data.augmentation import Identity, RandomCrop
@@ -188,7 +189,7 @@ def test_ranks_share_an_epoch(loader, drop_last):
     ranks = []
     for rank in range(3):
         data = make(batch_size=8, eval_batch_size=8, drop_last=drop_last)
-        data.trainer = SimpleNamespace(world_size=3, global_rank=rank)
+        data.trainer = SimpleNamespace(world_size=3, global_rank=rank, precision_plugin=Precision())
         ranks.append(batches(data, loader))
     for batch, *parts in zip(one, *ranks, strict=True):
         assert torch.equal(torch.cat([part.index for part in parts]), batch.index)

@@ -17,6 +17,7 @@ STEPS_PER_EPOCH = 3
 def learning_rates(schedule, stages, max_epochs, base_lr):
     """The rate of every step of a training."""
     network = nn.Module()
+    network.projector = None
     network.classifier = nn.Linear(2, 2)
     sgd = partial(torch.optim.SGD, lr=base_lr)
     module = CTCModule(network, stages, sgd, schedule, torch.tensor([0, 1]), max_epochs)
