@@ -1,0 +1,178 @@
+"""Image files to uint8 tensors: upright, 8 bits, RGB or grey, or one sentence that says why not."""
+
+# C channels, H rows, W columns
+
+import io
+import warnings
+from pathlib import Path
+from struct import unpack_from
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg
+
+START, END = b"\xff\xd8\xff", b"\xff\xd9"
+# Start-of-frame markers stand for the coding; three numbers of their range are other things.
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SCAN, EXIF = 0xDA, 0xE1
+SEVERAL_VIEWS = "MPO"  # a camera's JPEG that carries previews behind the picture
+
+
+class UnreadableImage(ValueError):  # noqa: N818  # the name says what is wrong
+    """A file that holds no single image; its one sentence names the file and the reason."""
+
+
+class JpegHead(NamedTuple):
+    """What a JPEG file says before its pixels.
+
+    Attributes:
+        bits: per sample.
+        size: (rows, columns) as stored, before any rotation.
+        components: 1 grey, 3 YCbCr or RGB, 4 CMYK or YCCK.
+        exif: whether there is an Exif segment, which may ask for a rotation.
+    """
+
+    bits: int
+    size: tuple[int, int]
+    components: int
+    exif: bool
+
+
+def decode(path: Path, channels: int = 3) -> Tensor:
+    """Read and decode one file, see `decode_bytes`.
+
+    Raises:
+        UnreadableImage: also where the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise UnreadableImage(f"{path} cannot be read: {problem.strerror or problem}.") from problem
+    return decode_bytes(data, str(path), channels)
+
+
+def decode_bytes(data: bytes, name: str, channels: int = 3) -> Tensor:
+    """Decode one image, whatever its file is called: the content says what it is.
+
+    Grey is repeated to RGB; CMYK, palette, 1-bit images and those with alpha (which is dropped) become what
+    Pillow's ``convert`` makes of them; 16-bit grey v becomes round(v / 257); Exif orientation is applied.
+
+    JPEG goes through torchvision, which ``benchmarks/decoders.py`` found faster than Pillow at equal pixels,
+    all else through Pillow.
+
+    Args:
+        data: the file's content.
+        name: what errors call it.
+        channels: 3 for RGB, 1 for grey.
+
+    Returns:
+        (C, H, W) uint8; colour in channels-last memory.
+
+    Raises:
+        UnreadableImage: empty, no image, truncated, corrupt, several frames, above Pillow's limit of pixels,
+            or pixels of 32 bits, whose range no file states.
+    """
+    if not data:
+        raise UnreadableImage(f"{name} is empty.")
+    head = jpeg_head(data)
+    # A decoder fills what is missing with grey: without its end a file is Pillow's to judge.
+    if head and head.bits == 8 and head.components in {1, 3} and data.endswith(END):
+        _check_size(head.size, name)
+        mode = ImageReadMode.RGB if channels == 3 else ImageReadMode.GRAY
+        try:
+            # The copy is writable, as torch demands.
+            coded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+            return decode_jpeg(coded, mode, apply_exif_orientation=head.exif)
+        except RuntimeError:  # Pillow tells why, or can read it after all
+            pass
+    return _to_tensor(upright(open_image(data, name), name, "RGB" if channels == 3 else "L"))
+
+
+def jpeg_head(data: bytes) -> JpegHead | None:
+    """Read a JPEG's segments up to its pixels; None for all else, and where they make no sense."""
+    if not data.startswith(START):
+        return None
+    at, head = 2, None
+    exif = False
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        marker, length = unpack_from(">BH", data, at + 1)
+        if marker == 0xFF:  # padding
+            at += 1
+            continue
+        if marker == SCAN:
+            return head and head._replace(exif=exif)
+        if marker in FRAMES:
+            bits, rows, columns, components = unpack_from(">BHHB", data, at + 4)
+            head = JpegHead(bits, (rows, columns), components, exif)
+        exif |= marker == EXIF and data.startswith(b"Exif", at + 4)
+        at += 2 + length
+    return None
+
+
+def open_image(data: bytes, name: str) -> Image.Image:
+    """Open one image with Pillow; its pixels are not decoded yet.
+
+    Raises:
+        UnreadableImage: see `decode_bytes`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow warns of is either an error below or no concern
+            image = Image.open(io.BytesIO(data))
+        num_frames = getattr(image, "n_frames", 1)
+    except Image.DecompressionBombError as problem:
+        raise UnreadableImage(f"{name} is too large: {str(problem).rstrip('.')}.") from problem
+    except Image.UnidentifiedImageError as problem:
+        raise UnreadableImage(f"{name} is not an image of a known format.") from problem
+    except Exception as problem:  # Pillow's plugins raise whatever a damaged header provokes
+        raise UnreadableImage(f"{name} is corrupt: {str(problem).rstrip('.')}.") from problem
+    _check_size((image.height, image.width), name)
+    if num_frames > 1 and image.format != SEVERAL_VIEWS:
+        raise UnreadableImage(f"{name} has {num_frames} frames, must have 1: export one of them as an image.")
+    if image.mode in {"I", "F"} and not has_16_bits(image):
+        raise UnreadableImage(f"{name} has pixels of 32 bits, must have 8 or 16: scale and export it.")
+    return image
+
+
+def has_16_bits(image: Image.Image) -> bool:
+    """Whether it is grey of 16 bits; Pillow scales portable grey maps to that range, in a mode of 32."""
+    return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+
+
+def upright(image: Image.Image, name: str, mode: str) -> Image.Image:
+    """Decode, rotate as Exif says, and convert to ``mode`` "RGB" or "L".
+
+    Raises:
+        UnreadableImage: see `decode_bytes`.
+    """
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+        if has_16_bits(image):
+            image = Image.fromarray(_scaled(np.asarray(image)))
+        elif image.mode in {"P", "PA"} and "transparency" in image.info:
+            image = image.convert("RGBA")  # straight to RGB, Pillow may take transparency for a colour
+        return image if image.mode == mode else image.convert("RGB").convert(mode)
+    except Exception as problem:  # damaged data surface as many kinds of errors
+        raise UnreadableImage(f"{name} is truncated or corrupt: {str(problem).rstrip('.')}.") from problem
+
+
+def _check_size(size: tuple[int, int], name: str) -> None:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and size[0] * size[1] > limit:
+        raise UnreadableImage(
+            f"{name} is too large: {size[0] * size[1]} pixels, of which Pillow allows {limit}."
+        )
+
+
+def _scaled(value_HW: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Sixteen bits to eight: 65535 / 257 = 255."""
+    return ((value_HW.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _to_tensor(image: Image.Image) -> Tensor:
+    pixel = torch.from_numpy(np.array(image))
+    return pixel[None] if pixel.ndim == 2 else pixel.permute(2, 0, 1)
