@@ -58,14 +58,21 @@ def remember(*ranks):
 
 
 def features():
-    """The features of seven images, in batches of two and of ten (then rank 1 has none)."""
+    """The features of seven images, in batches of two and of seven (then rank 1 has none)."""
     torch.manual_seed(0)
     backbone = nn.Sequential(nn.Flatten(), nn.Linear(12, 5)).eval()
     backbone.num_features = 5
-    image_NCHW = torch.randint(256, (7, 3, 2, 2), dtype=torch.uint8)
+    image_NCHW = torch.rand(7, 3, 2, 2)
     return [
-        extract_features(backbone, image_NCHW, torch.Tensor.float, torch.device("cpu"), size)
-        for size in (2, 10)
+        extract_features(
+            backbone,
+            (
+                Batch(image_NCHW[i], image_NCHW[i], i, i)
+                for i in torch.arange(7).split(size)[rank() :: world_size()]
+            ),
+            torch.device("cpu"),
+        )
+        for size in (2, 7)
     ]
 
 

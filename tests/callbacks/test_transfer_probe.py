@@ -48,7 +48,7 @@ class Log:
 
 @pytest.fixture
 def trainer():
-    data = Digits(num_train=40, num_val=20, num_test=30, batch_size=20)
+    data = Digits(num_train=40, num_val=20, num_test=30, batch_size=20, eval_batch_size=17)
     data.setup()
     return SimpleNamespace(
         datamodule=data,
@@ -72,7 +72,7 @@ def module():
 @pytest.fixture
 def callback(tmp_path):
     protocols = {"first": Recorder(0.8), "second": Recorder(0.6)}
-    return TransferProbe(protocols, 3, str(tmp_path / "a run"), "ce", 5, also_at=[1], batch_size=17)
+    return TransferProbe(protocols, 3, str(tmp_path / "a run"), "ce", 5, also_at=[1])
 
 
 def test_it_is_due_before_training_every_n_epochs_at_chosen_ones_and_at_the_end(callback, trainer, module):

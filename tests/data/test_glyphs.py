@@ -227,8 +227,8 @@ def test_targets_name_labels_of_their_image_set(data):
 def test_any_factor_can_be_the_source_label(label):
     data = make(num_train=64, source_label=label, batch_size=8)
     assert data.num_classes == CLASSES[label]
-    _, y, index, _ = next(iter(data.train_dataloader()))
-    assert torch.equal(y, data.image_sets["source"]["train"].labels[label][index])
+    batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert torch.equal(batch.label, data.image_sets["source"]["train"].labels[label][batch.index])
 
 
 def test_style_numbers_reach_the_images():

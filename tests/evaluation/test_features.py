@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ctc_lightning.batch import Batch
 from ctc_lightning.evaluation import extract_features
 
 
@@ -23,28 +24,26 @@ def backbone():
     return Backbone().eval()
 
 
-def standardise(image_NCHW):
-    return image_NCHW.float() / 128 - 1
+def batches(image_NCHW, size=500):
+    return [Batch(image_NCHW[i], image_NCHW[i], i, i) for i in torch.arange(len(image_NCHW)).split(size)]
 
 
 @pytest.mark.parametrize("num_images", [1, 4, 10])
 @pytest.mark.parametrize("batch_size", [1, 3, 4, 500])
 def test_equals_one_forward_pass_in_the_images_order(num_images, batch_size, backbone):
-    image_NCHW = torch.randint(256, (num_images, 3, 2, 2), dtype=torch.uint8)
-    h_NF = extract_features(backbone, image_NCHW, standardise, torch.device("cpu"), batch_size)
+    image_NCHW = torch.rand(num_images, 3, 2, 2)
+    backwards = batches(image_NCHW, batch_size)[::-1]
+    h_NF = extract_features(backbone, backwards, torch.device("cpu"))
     assert not h_NF.requires_grad
-    torch.testing.assert_close(h_NF, backbone(standardise(image_NCHW)).detach())
+    torch.testing.assert_close(h_NF, backbone(image_NCHW).detach())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_features_are_in_the_networks_dtype(dtype, backbone):
-    image_NCHW = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
-    h_NF = extract_features(backbone.to(dtype), image_NCHW, standardise, torch.device("cpu"))
+    h_NF = extract_features(backbone.to(dtype), batches(torch.zeros(3, 3, 2, 2)), torch.device("cpu"))
     assert h_NF.dtype == dtype
 
 
 def test_a_network_in_train_mode_is_our_own_mistake(backbone):
     with pytest.raises(AssertionError, match="train mode"):
-        extract_features(
-            backbone.train(), torch.zeros(1, 3, 2, 2, dtype=torch.uint8), standardise, torch.device("cpu")
-        )
+        extract_features(backbone.train(), batches(torch.zeros(1, 3, 2, 2)), torch.device("cpu"))

@@ -32,7 +32,6 @@ class TransferProbe(pl.Callback):
         run_dir: where ``results.csv`` goes.
         method: for its column.
         seed: for its column.
-        batch_size: images at a time.
 
     Raises:
         ValueError: n < 1; at the start of training, a target that the data do not have.
@@ -49,7 +48,6 @@ class TransferProbe(pl.Callback):
         seed: int,
         also_at: Sequence[int] = (),
         targets: str | Sequence[str] | None = None,
-        batch_size: int = 500,
     ) -> None:
         if every_n_epochs < 1:
             raise ValueError(f"transfer probe: every_n_epochs is {every_n_epochs}; it must be at least 1.")
@@ -57,7 +55,6 @@ class TransferProbe(pl.Callback):
         self.every_n_epochs = every_n_epochs
         self.also_at = frozenset(also_at)
         self.targets = [targets] if isinstance(targets, str) else targets
-        self.batch_size = batch_size
         self.results = ResultsTable(Path(run_dir) / "results.csv", Path(run_dir).name, method, seed)
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
@@ -87,15 +84,7 @@ class TransferProbe(pl.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         network = pl_module.network
         with isolate_rng(), evaluating(network):
-            features = {
-                name: {
-                    split: extract_features(
-                        network.backbone, images.image, data.standardise, pl_module.device, self.batch_size
-                    )
-                    for split, images in splits.items()
-                }
-                for name, splits in data.image_sets.items()
-            }
+            features = self.extract(data, network.backbone, pl_module.device)
             if trainer.is_global_zero:
                 rows = list(self.source_rows(network, data, features["source"]))
                 rows += self.target_rows(data, features)
@@ -110,6 +99,25 @@ class TransferProbe(pl.Callback):
                 for logger in trainer.loggers:
                     logger.log_metrics(logged, step=last_step)
         trainer.strategy.barrier("transfer probe")
+
+    def extract(self, data: Any, backbone: nn.Module, device: torch.device) -> dict[str, dict[str, Tensor]]:
+        """Features of all images that `source_rows` and `target_rows` need: set -> split -> (N, F)."""
+        needed = {"source": ["val", "test"]}
+        needed |= {data.targets[target]: ["train", "val", "test"] for target in self.chosen(data)}
+        features: dict[str, dict[str, Tensor]] = {}
+        for name, splits in needed.items():
+            done: dict[int, Tensor] = {}  # where validation and test are the same images, once
+            for split in splits:
+                images = id(data.image_sets[name][split])
+                if images not in done:
+                    batches = data.evaluation_batches(name, split, device)
+                    done[images] = extract_features(backbone, batches, device)
+                features.setdefault(name, {})[split] = done[images]
+        return features
+
+    def chosen(self, data: Any) -> Sequence[str]:
+        """The targets to probe."""
+        return list(data.targets) if self.targets is None else self.targets
 
     def line(self, finished: int, max_epochs: int | None, rows: Sequence[tuple[str, str, str, float]]) -> str:
         """One line for people: test accuracies in percent under the first protocol."""
@@ -136,7 +144,7 @@ class TransferProbe(pl.Callback):
         self, data: Any, features: Mapping[str, Mapping[str, Tensor]]
     ) -> Iterator[tuple[str, str, str, float]]:
         """Every target under every protocol."""
-        for target in self.targets or data.targets:
+        for target in self.chosen(data):
             name = data.targets[target]
             splits = {
                 split: Features(

@@ -1,24 +1,82 @@
-"""Images in memory with all their labels, and the batches a loader cuts from them."""
+"""Labelled images: in memory as one tensor, or as files that are decoded when they are needed."""
 
 # N images of the set, B of a batch; C channels, H rows, W columns
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 
-class ImageSet(NamedTuple):
-    """N images and what is known about each.
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """N images in memory and what is known about each.
 
     Attributes:
         image: (N, C, H, W) uint8.
-        labels: name of a label -> (N,) int64, classes counted from 0.
+        labels: name of a label -> (N,) int64, classes counted from 0; of a multi-label set (N, L) int8 with
+            1 present, 0 absent, -1 not to be judged.
+        classes: name of a label -> the names of its classes, in order; may be empty.
     """
 
     image: Tensor
     labels: dict[str, Tensor]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def rows(self, row_N: Tensor) -> "ImageSet":
+        """Some of the images."""
+        return ImageSet(self.image[row_N], {k: y[row_N] for k, y in self.labels.items()}, self.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles:
+    """N image files and what is known about each.
+
+    Attributes:
+        root: the folder that the names are relative to.
+        name: (N,) bytes, each file's path below ``root``: one array, which loader processes share.
+        labels: as in `ImageSet`.
+        classes: as in `ImageSet`.
+    """
+
+    root: Path
+    name: NDArray[np.bytes_]
+    labels: dict[str, Tensor]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(
+        root: Path,
+        paths: "list[str] | list[Path]",
+        labels: dict[str, Tensor],
+        classes: Mapping[str, tuple[str, ...]],
+    ) -> "ImageFiles":
+        """From paths below ``root``, absolute or relative to it."""
+        names = [Path(path).relative_to(root) if Path(path).is_absolute() else Path(path) for path in paths]
+        return ImageFiles(root, np.array([str(n).encode() for n in names], dtype=np.bytes_), labels, classes)
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def path(self, row: int) -> Path:
+        """Where the file of one image is."""
+        return self.root / self.name[row].decode()
+
+    def rows(self, row_N: Tensor) -> "ImageFiles":
+        """Some of the images."""
+        labels = {k: y[row_N] for k, y in self.labels.items()}
+        return ImageFiles(self.root, self.name[row_N.numpy()], labels, self.classes)
+
+
+Images = ImageSet | ImageFiles
 
 
 class Samples(NamedTuple):
@@ -29,32 +87,18 @@ class Samples(NamedTuple):
         label: (B,) int64, the source label.
         index: (B,) int64, rows of the image set.
         seed: seeds this batch's augmentation; None asks for the images as they are.
+        key_image: the key's own crop of the same images; None: the same pixels as ``image``.
+        num_replaced: how many unreadable images others stand in for.
     """
 
     image: Tensor
     label: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs
     seed: int | None
+    key_image: Tensor | None = None
+    num_replaced: int = 0
 
 
-class BatchedImages(Dataset[Samples]):
-    """A data set whose item is a whole batch, cut by one ``index_select``.
-
-    Args:
-        image_set: the images.
-        label: which of their labels to hand out.
-    """
-
-    def __init__(self, image_set: ImageSet, label: str) -> None:
-        # Channels last here, once, so that no batch has to be converted.
-        self.image_NHWC = image_set.image.permute(0, 2, 3, 1).contiguous()
-        self.label_N = image_set.labels[label]
-
-    def __len__(self) -> int:
-        return len(self.label_N)
-
-    def __getitem__(self, batch: tuple[Tensor, int | None]) -> Samples:
-        """The images at ``index_B``, with the seed of their augmentation."""
-        index_B, seed = batch
-        image_BCHW = torch.index_select(self.image_NHWC, 0, index_B).permute(0, 3, 1, 2)
-        return Samples(image_BCHW, self.label_N[index_B], index_B, seed)
+def channels_last(image_NCHW: Tensor) -> Tensor:
+    """The same images, laid out as (N, H, W, C) in memory."""
+    return image_NCHW.contiguous(memory_format=torch.channels_last)
