@@ -1,0 +1,116 @@
+"""Random changes of colour: jitter, grey, solarised."""
+
+# B images, C channels, H rows, W columns; F: the four operations of the jitter
+
+import torch
+from torch import Tensor
+
+from ctc_lightning.data.augmentation import photometric
+from ctc_lightning.data.augmentation.chance import change, choose, copied, require_probability, uniform
+
+JITTERS = (photometric.brightness, photometric.contrast, photometric.saturation, photometric.hue)
+
+
+class ColourJitter:
+    """Change brightness, contrast, saturation and hue by random amounts, in a random order for each image.
+
+    The factors are uniform on [max(0, 1 - amount), 1 + amount], the turn of the hue uniform on [-hue, hue] of
+    the colour circle: the law of torchvision's ``ColorJitter``, which rounds to whole values after each
+    operation, as here. Saturation and hue leave grey images as they are.
+
+    Args:
+        brightness: >= 0.
+        contrast: >= 0.
+        saturation: >= 0.
+        hue: in [0, 1/2].
+        probability: in [0, 1], that an image is changed at all.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    def __init__(
+        self,
+        brightness: float = 0.0,
+        contrast: float = 0.0,
+        saturation: float = 0.0,
+        hue: float = 0.0,
+        probability: float = 1.0,
+    ) -> None:
+        for name, amount in {
+            "brightness": brightness,
+            "contrast": contrast,
+            "saturation": saturation,
+        }.items():
+            if amount < 0:
+                raise ValueError(f"ColourJitter's {name} is {amount}, must be 0 or more: 0 leaves it alone.")
+        if not 0 <= hue <= 0.5:
+            raise ValueError(
+                f"ColourJitter's hue is {hue}, must be between 0 and 0.5, half the circle: 0 leaves it alone."
+            )
+        self.amounts = (brightness, contrast, saturation, hue)
+        self.probability = require_probability("ColourJitter", probability)
+
+    def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, C, H, W) uint8 -> the same, channels_last."""
+        B = len(image_BCHW)
+        happens_B = uniform(generator, B) < self.probability
+        order_BF = uniform(generator, B, len(JITTERS)).argsort(1)
+        draw_BF = uniform(generator, B, len(JITTERS))
+        low_F = torch.tensor([max(0.0, 1 - a) for a in self.amounts[:3]] + [-self.amounts[3]])
+        high_F = torch.tensor([1 + a for a in self.amounts[:3]] + [self.amounts[3]])
+        low_F, high_F = low_F.to(draw_BF.device), high_F.to(draw_BF.device)
+        factor_BF = low_F + (high_F - low_F) * draw_BF
+        out_BCHW = copied(image_BCHW)
+        for place_B in order_BF.unbind(1):
+            for number, (operation, amount) in enumerate(zip(JITTERS, self.amounts, strict=True)):
+                if amount:
+                    row_M = (happens_B & (place_B == number)).nonzero()[:, 0]
+                    change(out_BCHW, row_M, operation, factor_BF[row_M, number])
+        return out_BCHW
+
+
+class Grayscale:
+    """Take the colour out of each image with a probability; the number of channels stays.
+
+    Args:
+        probability: in [0, 1].
+
+    Raises:
+        ValueError: a probability out of range.
+    """
+
+    def __init__(self, probability: float = 0.2) -> None:
+        self.probability = require_probability("Grayscale", probability)
+
+    def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, C, H, W) uint8 -> the same, channels_last."""
+        row_M = choose(len(image_BCHW), self.probability, generator)
+        out_BCHW = copied(image_BCHW)
+        change(out_BCHW, row_M, lambda some: photometric.grey(some).to(torch.uint8).expand_as(some))
+        return out_BCHW
+
+
+class Solarize:
+    """Invert the values from a threshold upwards, of each image with a probability.
+
+    Args:
+        threshold: in [0, 256]; 256 changes nothing.
+        probability: in [0, 1].
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    def __init__(self, threshold: float = 128, probability: float = 0.2) -> None:
+        if not 0 <= threshold <= 256:
+            raise ValueError(f"Solarize's threshold is {threshold}, must be between 0 and 256: 128 is usual.")
+        self.threshold = threshold
+        self.probability = require_probability("Solarize", probability)
+
+    def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, C, H, W) uint8 -> the same, channels_last."""
+        row_M = choose(len(image_BCHW), self.probability, generator)
+        out_BCHW = copied(image_BCHW)
+        change(out_BCHW, row_M, photometric.solarize, torch.full((len(row_M),), self.threshold))
+        return out_BCHW

@@ -1,0 +1,58 @@
+"""Move pixels: each image by an affine map of its own, nearest neighbour, black outside."""
+
+# M images, C channels, H rows, W columns, P = H·W
+
+import torch
+from torch import Tensor
+
+
+def warped(image_MCHW: Tensor, matrix_M23: Tensor) -> Tensor:
+    """out[m, :, y, x] = image[m, :, y', x'], rounded to a pixel, or 0 outside of the image.
+
+    Args:
+        image_MCHW: uint8; fastest as channels_last.
+        matrix_M23: maps (x, y, 1) to (x', y'), in pixels from the image's centre; rounded to float32.
+
+    Returns:
+        uint8, channels_last.
+    """
+    M, C, H, W = image_MCHW.shape
+    device = image_MCHW.device
+    x_W, y_H = (torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in (W, H))
+    base_P3 = torch.stack([x_W.repeat(H), y_H.repeat_interleave(W), x_W.new_ones(H * W)], dim=1)
+    # Halfway between two pixels rounding decides: so this follows torchvision operation by operation, which
+    # goes through coordinates in [-1, 1].
+    half_2 = torch.tensor([0.5 * W, 0.5 * H], device=device)
+    source_MP2 = torch.bmm(base_P3.expand(M, -1, -1), matrix_M23.to(torch.float32).mT / half_2)
+    x_MP, y_MP = (((source_MP2[..., i] + 1) * n - 1).mul_(0.5).round_() for i, n in enumerate((W, H)))
+    inside_MP = (x_MP >= 0) & (x_MP < W) & (y_MP >= 0) & (y_MP < H)
+    first_M1 = torch.arange(M, device=device)[:, None] * (H * W)
+    pixel_MP = torch.where(inside_MP, y_MP * W + x_MP, 0.0).long() + first_M1
+    pixels = image_MCHW.permute(0, 2, 3, 1).reshape(M * H * W, C)
+    moved = pixels.index_select(0, pixel_MP.flatten()) * inside_MP.view(-1, 1)
+    return moved.view(M, H, W, C).permute(0, 3, 1, 2)
+
+
+def matrix(name: str, amount_M: Tensor, height: int, width: int) -> Tensor:
+    """(M, 2, 3): what `warped` needs to move images of this size by their amounts.
+
+    ShearX: rows slide by ``amount`` pixels per pixel below the upper edge; ShearY: columns, right of the left
+    edge. TranslateX, TranslateY: to the right, downwards, by whole pixels, fractions dropped. Rotate: degrees
+    counter-clockwise about the centre.
+    """
+    one_M, zero_M = torch.ones_like(amount_M), torch.zeros_like(amount_M)
+    x, y = (one_M, zero_M, zero_M), (zero_M, one_M, zero_M)
+    if name == "ShearX":
+        x = (one_M, amount_M, amount_M * (height / 2))
+    elif name == "ShearY":
+        y = (amount_M, one_M, amount_M * (width / 2))
+    elif name == "TranslateX":
+        x = (one_M, zero_M, -amount_M.trunc())
+    elif name == "TranslateY":
+        y = (zero_M, one_M, -amount_M.trunc())
+    else:
+        assert name == "Rotate"
+        angle_M = torch.deg2rad(amount_M)
+        cos_M, sin_M = angle_M.cos(), angle_M.sin()
+        x, y = (cos_M, -sin_M, zero_M), (sin_M, cos_M, zero_M)
+    return torch.stack([*x, *y], dim=1).view(-1, 2, 3)

@@ -1,0 +1,58 @@
+"""RandAugment: a few operations in a row, all of the same strength."""
+
+# B images, C channels, H rows, W columns, O operations
+
+import torch
+from torch import Tensor
+
+from ctc_lightning.data.augmentation.chance import copied, uniform
+from ctc_lightning.data.augmentation.operations import NAMES, SIGNED, apply, magnitudes
+
+CHOICES = tuple(n for n in NAMES if n != "Invert")
+
+
+class RandAugment:
+    """For each image ``num_ops`` operations, drawn uniformly and with replacement out of fourteen.
+
+    Magnitudes, signs, nearest neighbour and black outside are those of torchvision's class of this name
+    (Cubuk et al., arXiv 1909.13719). For colour and grey images.
+
+    Args:
+        num_ops: >= 0, how many operations one after another.
+        magnitude: which bin of ``num_magnitude_bins``, counted from 0: 0 is the weakest.
+        num_magnitude_bins: >= 2, how finely the strengths are divided.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    def __init__(self, num_ops: int = 2, magnitude: int = 9, num_magnitude_bins: int = 31) -> None:
+        if num_ops < 0:
+            raise ValueError(f"RandAugment's num_ops is {num_ops}, must be 0 or more: 2 is usual.")
+        if num_magnitude_bins < 2:
+            raise ValueError(
+                f"RandAugment's num_magnitude_bins is {num_magnitude_bins}, must be 2 or more: 31 is usual."
+            )
+        if not 0 <= magnitude < num_magnitude_bins:
+            raise ValueError(
+                f"RandAugment's magnitude is {magnitude}, must be 0 to {num_magnitude_bins - 1}: "
+                "lower it, or raise num_magnitude_bins."
+            )
+        self.num_ops = num_ops
+        self.magnitude = magnitude
+        self.num_magnitude_bins = num_magnitude_bins
+
+    def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
+        """(B, C, H, W) uint8 -> the same, channels_last."""
+        B, _, H, W = image_BCHW.shape
+        device = generator.device
+        operation_O = torch.tensor([NAMES.index(name) for name in CHOICES], device=device)
+        bins = [magnitudes(name, self.num_magnitude_bins, H, W)[self.magnitude] for name in CHOICES]
+        amount_O = torch.stack(bins).to(device)
+        out_BCHW = copied(image_BCHW)
+        for _ in range(self.num_ops):
+            choice_B = torch.randint(len(CHOICES), (B,), generator=generator, device=device)
+            operation_B, amount_B = operation_O[choice_B], amount_O[choice_B]
+            negative_B = (uniform(generator, B) < 0.5) & SIGNED.to(device)[operation_B]
+            apply(out_BCHW, operation_B, torch.where(negative_B, -amount_B, amount_B))
+        return out_BCHW
