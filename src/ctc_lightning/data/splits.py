@@ -1,0 +1,76 @@
+"""Holds images out by a rule that gives the same ones on every machine and with every library, for ever."""
+
+# N images, K of a class, C classes that have any; M rows chosen; L labels of an image with several
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+
+def hold_out(label_N: Tensor, num: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Hold out ``num`` images, of each class its share.
+
+    A class of K images gives num · K / N of them, rounded down; what is then lacking to ``num`` comes one by
+    one from the classes with the largest remainders, of equal ones from the first. Every class keeps at least
+    one image: what a class cannot give the next one gives. Which images a class gives follows from their
+    ranks 0..K-1 in it alone: those whose BLAKE2b hash, 8 bytes, of the text "SEED RANK" comes first. So
+    neither other classes nor a random generator have a say, and a larger ``num`` holds out the same and more.
+
+    Args:
+        label_N: (N,) int64, classes counted from 0; or (N, L), of which all rows count as one class.
+        num: how many to hold out.
+        seed: any integer.
+
+    Returns:
+        The rows kept and the rows held out, both ascending int64.
+
+    Raises:
+        ValueError: ``num`` below 1 or above N - C; a class with one image.
+    """
+    class_N = label_N if label_N.ndim == 1 else torch.zeros(len(label_N), dtype=torch.int64)
+    count_C = torch.bincount(class_N).tolist()
+    if lonely := [label for label, count in enumerate(count_C) if count == 1]:
+        raise ValueError(
+            f"Class {lonely[0]} has 1 image, must have at least 2 to be split ({len(lonely)} such "
+            "class(es) in all): add images, or leave the class out."
+        )
+    most = len(class_N) - sum(count > 0 for count in count_C)
+    if not 1 <= num <= most:
+        raise ValueError(
+            f"{num} of {len(class_N)} images are to be held out, must be from 1 to {most}, so that every "
+            "class keeps one: change the share that is held out."
+        )
+    rank_K = torch.tensor(_order(max(count_C), seed))
+    rows_C = class_N.argsort(stable=True).split(count_C)
+    given_C = _given(count_C, num)
+    held_out = [
+        row_K[rank_K[rank_K < len(row_K)][:given]] for row_K, given in zip(rows_C, given_C, strict=True)
+    ]
+    is_held_N = torch.zeros(len(class_N), dtype=torch.bool)
+    is_held_N[torch.cat(held_out)] = True
+    return (~is_held_N).nonzero()[:, 0], is_held_N.nonzero()[:, 0]
+
+
+def digest(row_M: Tensor) -> str:
+    """16 hexadecimal digits that name a choice of rows: of the SHA-256 of them as little-endian int64."""
+    return hashlib.sha256(row_M.numpy().astype("<i8").tobytes()).hexdigest()[:16]
+
+
+def _order(num_ranks: int, seed: int) -> list[int]:
+    """The ranks, in the order in which they are held out."""
+    return sorted(
+        range(num_ranks), key=lambda rank: hashlib.blake2b(f"{seed} {rank}".encode(), digest_size=8).digest()
+    )
+
+
+def _given(count_C: list[int], num: int) -> list[int]:
+    """How many of its images each class gives."""
+    total = sum(count_C)
+    most_C = [max(count - 1, 0) for count in count_C]
+    given_C = [min(num * count // total, most) for count, most in zip(count_C, most_C, strict=True)]
+    by_remainder = sorted(range(len(count_C)), key=lambda label: -(num * count_C[label] % total))
+    while (lacking := num - sum(given_C)) > 0:
+        for label in [label for label in by_remainder if given_C[label] < most_C[label]][:lacking]:
+            given_C[label] += 1
+    return given_C
