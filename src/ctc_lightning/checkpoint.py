@@ -1,13 +1,13 @@
 """Which checkpoint a run resumes from, and whether it fits."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
     return Path(resume)
 
 
+# How the same images are reached, which the weights do not depend on
+_INCIDENTAL = ("data.root", "data.cache_dir", "data.num_workers", "data.prefetch_factor", "data.check")
 _DECISIVE = ("data", "network", "model", "optim", "seed", "trainer.max_epochs", "trainer.precision")
 
 
@@ -56,7 +58,7 @@ def check_unchanged(config: dict[str, Any], path: Path) -> None:
     changed = [
         f"{key} was {then.get(key)} and is {now.get(key)}"
         for key in sorted(then.keys() | now.keys())
-        if key.startswith(_DECISIVE) and then.get(key) != now.get(key)
+        if key.startswith(_DECISIVE) and key not in _INCIDENTAL and then.get(key) != now.get(key)
     ]
     if changed:
         raise ValueError(
@@ -73,6 +75,25 @@ def _leaves(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
+_CLASSIFIER = "network.classifier.weight"
+
+
+def check_num_classes(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
+    """Refuse a classifier of another number of classes than the data have.
+
+    Raises:
+        ValueError: names both numbers.
+    """
+    if _CLASSIFIER not in state:
+        return
+    here, there = len(expected[_CLASSIFIER]), len(state[_CLASSIFIER])
+    if here != there:
+        raise ValueError(
+            f"{what} classifies {there} classes and the data have {here}: choose the data it was trained on, "
+            "or begin a new run."
+        )
+
+
 def check_fits(module: nn.Module, path: Path) -> None:
     """Compare a checkpoint's tensors with the module's before anything is loaded.
 
@@ -84,6 +105,7 @@ def check_fits(module: nn.Module, path: Path) -> None:
     except (UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
         raise ValueError(f"{path} is no complete Lightning checkpoint; resume from another.") from error
     expected = module.state_dict()
+    check_num_classes(expected, state, f"the checkpoint {path}")
     for name in [*expected, *state]:
         here = tuple(expected[name].shape) if name in expected else "missing"
         there = tuple(state[name].shape) if name in state else "missing"

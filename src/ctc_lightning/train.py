@@ -43,14 +43,18 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
         torch.set_num_threads(cfg.num_threads)
     data = instantiate(cfg.data)
     data.setup()
-    network = instantiate(cfg.network, num_classes=data.num_classes, image_channels=data.image_shape[0])
+    label_N = data.train_label
+    channels, image_size, _ = data.image_shape
+    network = instantiate(
+        cfg.network, num_classes=data.num_classes, image_channels=channels, image_size=image_size
+    )
     check_images(network, data.image_shape)
     module = CTCModule(
         network=network,
         stages=dict(instantiate(cfg.model.stages)),
         optimizer=instantiate(cfg.optim.optimizer),
         schedule=instantiate(cfg.optim.schedule),
-        label_N=data.train_label,
+        label_N=label_N,
         max_epochs=cfg.trainer.max_epochs,
     )
     check_optimizer(module)

@@ -2,8 +2,16 @@
 
 from ctc_lightning.callbacks.milestones import MilestoneCheckpoint
 from ctc_lightning.callbacks.provenance import Provenance
+from ctc_lightning.callbacks.replaced_images import ReplacedImages
 from ctc_lightning.callbacks.rng_state import RandomState
 from ctc_lightning.callbacks.summary import Summary
 from ctc_lightning.callbacks.transfer_probe import TransferProbe
 
-__all__ = ["MilestoneCheckpoint", "Provenance", "RandomState", "Summary", "TransferProbe"]
+__all__ = [
+    "MilestoneCheckpoint",
+    "Provenance",
+    "RandomState",
+    "ReplacedImages",
+    "Summary",
+    "TransferProbe",
+]

@@ -1,19 +1,50 @@
-"""Data modules: images in memory, augmented as whole batches: the choices of ``conf/data``."""
+"""Data modules and whole-batch augmentation: the choices of ``conf/data``."""
 
-from ctc_lightning.data.augmentation import Augmentation, Identity, RandomCrop
+from ctc_lightning.data.augmentation import (
+    Augmentation,
+    AutoAugment,
+    ColourJitter,
+    Compose,
+    GaussianBlur,
+    Grayscale,
+    HorizontalFlip,
+    Identity,
+    RandAugment,
+    RandomCrop,
+    RandomResizedCrop,
+    Solarize,
+)
+from ctc_lightning.data.cached import CachedDataModule
+from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.digits import Digits
+from ctc_lightning.data.from_files import FileDataModule
 from ctc_lightning.data.glyph_style import GlyphStyle
 from ctc_lightning.data.glyphs import Glyphs
-from ctc_lightning.data.image_set import ImageSet
+from ctc_lightning.data.image_set import ImageFiles, ImageSet
 from ctc_lightning.data.in_memory import InMemoryDataModule
 
 __all__ = [
     "Augmentation",
+    "AutoAugment",
+    "CachedDataModule",
+    "Collection",
+    "ColourJitter",
+    "Compose",
     "Digits",
+    "FileDataModule",
+    "GaussianBlur",
     "GlyphStyle",
     "Glyphs",
+    "Grayscale",
+    "HorizontalFlip",
     "Identity",
+    "ImageDataModule",
+    "ImageFiles",
     "ImageSet",
     "InMemoryDataModule",
+    "RandAugment",
     "RandomCrop",
+    "RandomResizedCrop",
+    "Solarize",
 ]

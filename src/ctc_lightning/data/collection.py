@@ -31,6 +31,7 @@ class Collection(ABC):
         how_to_get: one line: the command, or where to download it and the layout that is expected.
         downloads: whether `download` fetches it.
         multi_label: whether an image may have several classes.
+        counts_may_differ: whether ``counts`` are only what was once published, as where images are gone.
         notes: what the table adds about its splits: partition, seed, who made them.
     """
 
@@ -45,6 +46,7 @@ class Collection(ABC):
     how_to_get: str
     downloads: ClassVar[bool] = False
     multi_label: ClassVar[bool] = False
+    counts_may_differ: bool = False
     notes: str = ""
 
     @abstractmethod

@@ -57,6 +57,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             source label, a label of several classes an image, a batch larger than the training set.
     """
 
+    name: str
     source_labels: Sequence[str]
     targets: Mapping[str, str]
 

@@ -1,6 +1,7 @@
 """Digits: real scans, trained on parity and probed for the digit itself."""
 
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class Digits(InMemoryDataModule):
     """
 
     source_labels = ("source", "digit")
-    targets: ClassVar[dict[str, str]] = {"digit": "source"}
+    targets = MappingProxyType({"digit": "source"})
 
     def __init__(
         self,

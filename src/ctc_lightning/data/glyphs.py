@@ -1,6 +1,7 @@
 """Glyphs: drawn images whose source label needs one factor and whose transfer targets need the others."""
 
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -40,14 +41,16 @@ class Glyphs(InMemoryDataModule):
     """
 
     source_labels = ("source", "fine", "hue", "position", "texture", "scale")
-    targets: ClassVar[dict[str, str]] = {
-        "fine": "source",
-        "new": "new",
-        "hue": "source",
-        "position": "source",
-        "texture": "source",
-        "scale": "source",
-    }
+    targets = MappingProxyType(
+        {
+            "fine": "source",
+            "new": "new",
+            "hue": "source",
+            "position": "source",
+            "texture": "source",
+            "scale": "source",
+        }
+    )
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ def create_backbone(
     stem: str | None = None,
     pretrained: bool | str | Path = False,
     image_channels: int = 3,
+    image_size: int | None = None,
     **options: Any,
 ) -> nn.Module:
     """Build f: (B, C, H, W) float images to (B, F) float pooled features, without a classifier.
@@ -33,6 +34,7 @@ def create_backbone(
         pretrained: True loads the library's published weights (before the stem is replaced); a path loads
             a local file into the finished backbone, its stem included (see ``load_weights``).
         image_channels: C, at least 1.
+        image_size: H and W, for the models that are made for one size (ViTs); None: their own.
         options: the model's own constructor options, e.g. ``stem_stride=2`` for ``cifar/resnet8`` or
             ``drop_path_rate=0.1`` for ``timm/convnext_tiny``.
 
@@ -53,7 +55,12 @@ def create_backbone(
     build = _FAMILIES[family][1]
     try:
         backbone = build(
-            model, stem=stem, pretrained=pretrained is True, image_channels=image_channels, **options
+            model,
+            stem=stem,
+            pretrained=pretrained is True,
+            image_channels=image_channels,
+            image_size=image_size,
+            **options,
         )
     except TypeError as error:
         if not options:

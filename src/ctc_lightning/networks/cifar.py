@@ -37,7 +37,13 @@ def names() -> list[str]:
 
 
 def build(
-    model: str, *, stem: str | None, pretrained: bool, image_channels: int, **options: Any
+    model: str,
+    *,
+    stem: str | None,
+    pretrained: bool,
+    image_channels: int,
+    image_size: int | None = None,  # noqa: ARG001  # all of these take images of any size
+    **options: Any,
 ) -> nn.Module:
     """Build a catalogued network with random weights; ValueError for what it cannot have."""
     if stem is not None:

@@ -17,9 +17,18 @@ def names() -> list[str]:
 
 
 def build(
-    model: str, *, stem: str | None, pretrained: bool, image_channels: int, **options: Any
+    model: str,
+    *,
+    stem: str | None,
+    pretrained: bool,
+    image_channels: int,
+    image_size: int | None = None,
+    **options: Any,
 ) -> nn.Module:
-    """Build ``timm.create_model(model, num_classes=0)``; weights start as timm draws them."""
+    """Build ``timm.create_model(model, num_classes=0)``; weights start as timm draws them.
+
+    Models that are made for one size of image, as ViTs are, are made for ``image_size``.
+    """
     if options.get("features_only") or options.get("global_pool") == "":
         raise ValueError(
             f"timm/{model} must put out pooled features: leave features_only and global_pool unset"
@@ -28,6 +37,9 @@ def build(
         raise ValueError(f"timm ignores options that are null: leave out {', '.join(dropped)}")
     if pretrained and not timm.is_model_pretrained(model):
         raise ValueError(f"timm/{model} has no published weights: set pretrained to false or a file's path")
+    published = timm.get_pretrained_cfg(model)
+    if image_size is not None and published is not None and published.fixed_input_size:
+        options = {"img_size": image_size, **options}
     network = timm.create_model(
         model, pretrained=pretrained, num_classes=0, in_chans=image_channels, **options
     )

@@ -19,14 +19,22 @@ def names() -> list[str]:
 
 
 def build(
-    model: str, *, stem: str | None, pretrained: bool, image_channels: int, **options: Any
+    model: str,
+    *,
+    stem: str | None,
+    pretrained: bool,
+    image_channels: int,
+    image_size: int | None = None,
+    **options: Any,
 ) -> nn.Module:
     """Build a network without its last linear layer and the dropout before it.
 
     Weights start as torchvision draws them. Where C is not 3 and the stem stays, the first convolution's
     filters are adapted as in timm: summed for C = 1, so that a grey image gives what its RGB copy gave, else
-    repeated and rescaled.
+    repeated and rescaled. ViTs without published weights are made for ``image_size``.
     """
+    if image_size is not None and not pretrained and model.startswith("vit_"):
+        options = {"image_size": image_size, **options}
     weights = "DEFAULT" if pretrained else None
     network = torchvision.models.get_model(model, weights=weights, num_classes=_NUM_CLASSES, **options)
     network.num_features = _remove_classifier(network)

@@ -55,6 +55,7 @@ def create_network(
     num_classes: int,
     projector: Callable[[int], nn.Module] | None,
     image_channels: int = 3,
+    image_size: int | None = None,
     stem: str | None = None,
     pretrained: bool | str | Path = False,
     channels_last: bool = False,
@@ -67,6 +68,7 @@ def create_network(
         num_classes: L, at least 1.
         projector: makes g from F, e.g. ``partial(LinearProjector, dim=128)``; None for cross-entropy alone.
         image_channels: C, at least 1.
+        image_size: H and W, see ``create_backbone``.
         stem: None or ``"cifar"``, see ``create_backbone``.
         pretrained: False, True or a weights file, see ``create_backbone``.
         channels_last: see ``Network``.
@@ -76,7 +78,12 @@ def create_network(
         ValueError: from the parts, for any wrong value.
     """
     f = create_backbone(
-        backbone, stem=stem, pretrained=pretrained, image_channels=image_channels, **(backbone_options or {})
+        backbone,
+        stem=stem,
+        pretrained=pretrained,
+        image_channels=image_channels,
+        image_size=image_size,
+        **(backbone_options or {}),
     )
     g = None if projector is None else projector(cast("int", f.num_features))
     return Network(f, g, num_classes, channels_last=channels_last)

@@ -1,0 +1,149 @@
+"""Image files, decoded and brought to one size a batch at a time, in a loader's own processes."""
+
+# B images of a batch, C channels, S rows and columns of the result
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2.functional import center_crop, resize, resized_crop
+
+from ctc_lightning.data.augmentation import RandomResizedCrop
+from ctc_lightning.data.decode import UnreadableImage, decode
+from ctc_lightning.data.image_set import ImageFiles, Samples
+
+OnError = Literal["stop", "skip"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+_MOST_REPLACED = 100  # unreadable images in a row: then something else is wrong
+_QUERY, _KEY = 0x5EED_C409, 0x5EED_0CE7  # crops draw from other streams than the whole-batch augmentation
+
+
+class Unreadable(NamedTuple):
+    """Instead of a batch: why one of its images cannot be read."""
+
+    reason: str
+
+
+class Fit(NamedTuple):
+    """How a whole image becomes S x S: its shorter side to S / share, then the central square.
+
+    Attributes:
+        size: S.
+        share: in (0, 1].
+        interpolation: of the antialiased resampling, also of random crops.
+    """
+
+    size: int
+    share: float = 1.0
+    interpolation: Interpolation = "bilinear"
+
+    def __call__(self, image_CHW: Tensor) -> Tensor:
+        """(C, H, W) uint8 to (C, S, S) uint8."""
+        shorter = int(self.size / self.share)
+        if min(image_CHW.shape[1:]) != shorter:
+            image_CHW = resize(image_CHW, [shorter], self.mode, antialias=True)
+        return center_crop(image_CHW, [self.size, self.size])
+
+    @property
+    def mode(self) -> InterpolationMode:
+        """For torchvision."""
+        return InterpolationMode(self.interpolation)
+
+
+class FileBatches(Dataset[Samples | Unreadable]):
+    """A data set whose item is a whole batch of decoded files, still uint8.
+
+    Args:
+        files: the images.
+        label: which of their labels to hand out.
+        fit: what brings an image that is not cropped at random to its size.
+        channels: C, 3 or 1.
+        crop: the query's random crop; None: images are fitted.
+        key_crop: the key's.
+        key_view: whether the key has a view of its own.
+        on_error: ``stop``: an unreadable image makes an `Unreadable` of the batch. ``skip``: the next
+            readable image, with its own label and index, stands in.
+    """
+
+    def __init__(
+        self,
+        files: ImageFiles,
+        label: str,
+        fit: Fit,
+        *,
+        channels: int = 3,
+        crop: RandomResizedCrop | None = None,
+        key_crop: RandomResizedCrop | None = None,
+        key_view: bool = False,
+        on_error: OnError = "stop",
+    ) -> None:
+        self.files = files
+        self.label_N = files.labels[label]
+        self.fit = fit
+        self.channels = channels
+        self.crop, self.key_crop = crop, key_crop
+        self.has_key_image = key_view and (crop is not None or key_crop is not None)
+        self.on_error = on_error
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, batch: tuple[Tensor, int | None]) -> Samples | Unreadable:
+        """The images at ``index_B``; a seed asks for random crops."""
+        index_B, seed = batch
+        index_B = index_B.clone()
+        image_BSSC = self._empty(len(index_B))
+        key_BSSC = self._empty(len(index_B)) if self.has_key_image and seed is not None else None
+        query = None if seed is None else torch.Generator().manual_seed(seed ^ _QUERY)
+        key = None if seed is None else torch.Generator().manual_seed(seed ^ _KEY)
+        num_replaced = 0
+        for place, row in enumerate(index_B.tolist()):
+            try:
+                index_B[place], image_CHW = self._read(row)
+            except UnreadableImage as problem:
+                return Unreadable(str(problem))
+            num_replaced += int(index_B[place] != row)
+            self._put(image_BSSC[place], image_CHW, self.crop, query)
+            if key_BSSC is not None:
+                self._put(key_BSSC[place], image_CHW, self.key_crop, key)
+        image_BCSS = image_BSSC.permute(0, 3, 1, 2)
+        key_BCSS = None if key_BSSC is None else key_BSSC.permute(0, 3, 1, 2)
+        return Samples(image_BCSS, self.label_N[index_B], index_B, seed, key_BCSS, num_replaced)
+
+    def _empty(self, batch_size: int) -> Tensor:
+        return torch.empty(batch_size, self.fit.size, self.fit.size, self.channels, dtype=torch.uint8)
+
+    def _read(self, row: int) -> tuple[int, Tensor]:
+        """The image of a row, or of the next readable one, with the row it is of."""
+        for step in range(1 if self.on_error == "stop" else _MOST_REPLACED):
+            there = (row + step) % len(self)
+            try:
+                return there, decode(self.files.path(there), self.channels)
+            except UnreadableImage as problem:
+                last = problem
+        raise last
+
+    def _put(
+        self,
+        out_SSC: Tensor,
+        image_CHW: Tensor,
+        crop: RandomResizedCrop | None,
+        generator: torch.Generator | None,
+    ) -> None:
+        """Write one image at its final size."""
+        if crop is None or generator is None:
+            result_CSS = self.fit(image_CHW)
+        else:
+            height, width = image_CHW.shape[1:]
+            (box,) = crop.boxes(torch.tensor([height]), torch.tensor([width]), generator).tolist()
+            result_CSS = resized_crop(image_CHW, *box, [self.fit.size] * 2, self.fit.mode, antialias=True)
+        out_SSC.copy_(result_CSS.permute(1, 2, 0))
+
+
+def check_choice(option: str, value: str, choices: object) -> None:
+    """Refuse a word that is not among a ``Literal``'s with one sentence."""
+    if value not in get_args(choices):
+        raise ValueError(f"{option} is {value!r}; choose one of {', '.join(map(repr, get_args(choices)))}.")

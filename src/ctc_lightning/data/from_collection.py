@@ -1,0 +1,105 @@
+"""What the data modules of a collection share: where it lies, its splits, and how strictly it is read."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.data_module import ImageDataModule
+from ctc_lightning.data.file_batches import Interpolation, OnError, check_choice
+from ctc_lightning.data.image_set import Images
+from ctc_lightning.data.official import locate, read_splits
+
+
+class CollectionDataModule(ImageDataModule):
+    """Trains on a collection; its other labels are the transfer targets.
+
+    Args:
+        collection: the data set.
+        root: the data root; the data set is in the folder of its name, or in the root itself.
+        cache_dir: where decoded images and held-out splits are kept.
+        source_label: the label to train on; None: the collection's first.
+        image_size: rows and columns of what the network sees; None: those of the files.
+        interpolation: of the antialiased resampling, ``bilinear`` or ``bicubic``.
+        val_share: in [0, 1), of the training images, held out for validation where the data set has no such
+            split.
+        split_seed: >= 0, of what is held out; not the run's seed: the test images of one seed shall not
+            choose the settings of another.
+        check_counts: whether the numbers of images must be the published ones.
+        on_error: what an unreadable image does, ``stop`` or ``skip``: replace it, count it, log the count.
+        num_workers: processes that decode; None: the cores, shared among the processes that
+            train here.
+        **options: of `ImageDataModule`.
+
+    Raises:
+        ValueError: a value out of range; in `setup`, a data set that is not there, not whole or not what was
+            published.
+    """
+
+    def __init__(
+        self,
+        *,
+        collection: Collection,
+        root: str,
+        cache_dir: str,
+        source_label: str | None = None,
+        image_size: int | None = None,
+        interpolation: Interpolation = "bilinear",
+        val_share: float = 0.1,
+        split_seed: int = 0,
+        check_counts: bool = True,
+        on_error: OnError = "stop",
+        num_workers: int | None = None,
+        **options: Any,
+    ) -> None:
+        self.collection = collection
+        self.source_labels = tuple(collection.num_classes)
+        source_label = source_label or self.source_labels[0]
+        self.targets = {label: "source" for label in self.source_labels if label != source_label}
+        super().__init__(source_label=source_label, **options)
+        if image_size is not None and image_size < 1:
+            raise ValueError(f"image_size is {image_size}, must be at least 1 pixel: raise it.")
+        if not 0 <= val_share < 1:
+            raise ValueError(f"val_share is {val_share}, must be at least 0 and below 1: give a share.")
+        if split_seed < 0:
+            raise ValueError(f"split_seed is {split_seed}, must be 0 or more: give a non-negative integer.")
+        if num_workers is not None and num_workers < 0:
+            raise ValueError(f"num_workers is {num_workers}, must be 0 or more: give a number of processes.")
+        check_choice("interpolation", interpolation, Interpolation)
+        check_choice("on_error", on_error, OnError)
+        self.root = Path(root).expanduser()
+        self.cache_dir = Path(cache_dir).expanduser()
+        self.image_size = image_size
+        self.interpolation = interpolation
+        self.val_share = val_share
+        self.split_seed = split_seed
+        self.check_counts = check_counts
+        self.on_error = on_error
+        self._num_workers = num_workers
+
+    @property
+    def num_workers(self) -> int:
+        """Processes that decode, for each process that trains."""
+        if self._num_workers is not None:
+            return self._num_workers
+        return max(1, len(os.sched_getaffinity(0)) // (self.trainer.num_devices if self.trainer else 1))
+
+    def folder(self) -> Path:
+        """Where the data set lies.
+
+        Raises:
+            ValueError: it is not there, or not whole.
+        """
+        return locate(self.collection, self.root, self.name)
+
+    def splits(self) -> dict[str, Images]:
+        """The data set's own splits, and what is held out of them: see `read_splits`."""
+        return read_splits(
+            self.collection,
+            self.folder(),
+            name=self.name,
+            val_share=self.val_share,
+            split_seed=self.split_seed,
+            check_counts=self.check_counts,
+            records=self.cache_dir / "splits",
+        )

@@ -1,0 +1,125 @@
+"""The data module of image files that are decoded while training goes on, as for ImageNet."""
+
+# B images of a batch, C channels
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import torch
+from torch.utils.data import DataLoader
+
+from ctc_lightning.data.augmentation import split_crop
+from ctc_lightning.data.check import decode_all
+from ctc_lightning.data.data_module import Loader
+from ctc_lightning.data.file_batches import FileBatches, Fit, Unreadable, check_choice
+from ctc_lightning.data.from_collection import CollectionDataModule
+from ctc_lightning.data.image_set import ImageFiles, Samples
+from ctc_lightning.data.sampler import EpochBatches
+
+Check = Literal["scan", "full"]
+
+
+class FileDataModule(CollectionDataModule):
+    """Worker processes read, decode and crop, in uint8; everything after that happens to whole batches.
+
+    A random resized crop at the head of an augmentation is drawn for each image in the worker that decoded
+    it, so that every image may have its own size; without one, images are resized and cropped in the middle.
+    Query and key are cropped from one decoding.
+
+    Args:
+        image_size: rows and columns of what the network sees.
+        mean: of the channels, in units of [0, 1].
+        std: likewise.
+        crop_share: in (0, 1]: where no random crop is drawn, the central square takes this share of the
+            shorter side.
+        check: ``scan`` looks at names and counts before training, ``full`` decodes every image.
+        prefetch_factor: batches that each worker prepares ahead.
+        **options: of `CollectionDataModule`.
+
+    Raises:
+        ValueError: as `CollectionDataModule`; with ``check=full``, images that cannot be read.
+    """
+
+    image_sets: Mapping[str, Mapping[str, ImageFiles]]
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        crop_share: float = 0.875,
+        check: Check = "scan",
+        prefetch_factor: int = 4,
+        **options: Any,
+    ) -> None:
+        super().__init__(image_size=image_size, **options)
+        if not 0 < crop_share <= 1:
+            raise ValueError(f"crop_share is {crop_share}, must be above 0 and at most 1: give a share.")
+        if prefetch_factor < 1:
+            raise ValueError(f"prefetch_factor is {prefetch_factor}, must be at least 1: raise it.")
+        check_choice("check", check, Check)
+        self.channel_mean, self.channel_std = mean, std
+        self.check = check
+        self.prefetch_factor = prefetch_factor
+        self.fit = Fit(image_size, crop_share, self.interpolation)
+        self.crop, self.augmentation = split_crop(self.augmentation)
+        self.key_crop = None
+        if self.key_augmentation is not None:
+            self.key_crop, self.key_augmentation = split_crop(self.key_augmentation)
+
+    def make(self) -> Mapping[str, Mapping[str, ImageFiles]]:
+        """List the files; with ``check=full``, decode them all once."""
+        splits: dict[str, ImageFiles] = {}
+        for split, images in self.splits().items():
+            assert isinstance(images, ImageFiles), "a collection in memory belongs to CachedDataModule"
+            splits[split] = images
+        if self.check == "full":
+            for split, files in splits.items():
+                decode_all(files, self.num_workers, f"{self.name}, {split}")
+        return {"source": splits}
+
+    def find_shape(self) -> tuple[int, int, int]:
+        """(C, S, S)."""
+        return self.collection.channels, self.fit.size, self.fit.size
+
+    def statistics(self) -> tuple[Sequence[float], Sequence[float]]:
+        """As configured."""
+        return self.channel_mean, self.channel_std
+
+    def open(self, sampler: EpochBatches, name: str, split: str, *, train: bool) -> Loader:
+        """Batches from worker processes, ahead of time, in pinned memory where there is a GPU."""
+        files = self.image_sets[name][split]
+        batches = FileBatches(
+            files,
+            self.source_label if self.source_label in files.labels else next(iter(files.labels)),
+            self.fit,
+            channels=self.collection.channels,
+            crop=self.crop if train else None,
+            key_crop=self.key_crop if train else None,
+            key_view=train and self.key_augmentation is not None,
+            on_error=self.on_error,
+        )
+        return DataLoader(
+            batches,
+            sampler=sampler,
+            batch_size=None,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,
+            pin_memory=torch.cuda.is_available(),
+            # A loader draws a seed for its workers: not from the global generator.
+            generator=torch.Generator(),
+        )
+
+    def to_samples(self, batch: Samples | Unreadable) -> Samples:
+        """Stop at an unreadable image.
+
+        Raises:
+            ValueError: names the file and the reason.
+        """
+        if isinstance(batch, Unreadable):
+            raise ValueError(  # noqa: TRY004  # a user's file is at fault, no type
+                f"{batch.reason} Repair or remove it, or set data.on_error=skip."
+            )
+        return batch

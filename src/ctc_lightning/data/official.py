@@ -1,0 +1,124 @@
+"""The splits of a data set on disk: found, counted, and a validation split held out where there is none."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.image_set import Images
+from ctc_lightning.data.splits import digest, hold_out
+
+log = logging.getLogger(__name__)
+
+
+def locate(collection: Collection, root: Path, name: str) -> Path:
+    """Where the data set lies.
+
+    Raises:
+        ValueError: it is not there, or not whole.
+    """
+    folder = collection.find(root)
+    missing = collection.missing(folder)
+    if not missing:
+        return folder
+    lacks = f"lacks {', '.join(missing)}" if folder.is_dir() else "does not exist"
+    raise ValueError(
+        f"data={name}: {folder} {lacks}; {collection.how_to_get}. If it lies elsewhere, set data.root."
+    )
+
+
+def read_splits(
+    collection: Collection,
+    folder: Path,
+    *,
+    name: str,
+    val_share: float,
+    split_seed: int,
+    check_counts: bool,
+    records: Path,
+) -> dict[str, Images]:
+    """The splits "train", "val" and "test".
+
+    Where the data set has no validation split, a stratified share of its training images becomes one; which
+    images these are is written down the first time and checked from then on. With a share of 0, and where
+    there is no test split, validation and test are the same images.
+
+    Args:
+        collection: the data set.
+        folder: where it lies.
+        name: what errors call it.
+        val_share: in [0, 1), of the training images.
+        split_seed: >= 0, of what is held out.
+        check_counts: whether the numbers of images must be the published ones.
+        records: the folder where held-out splits are written down.
+
+    Raises:
+        ValueError: files that are not what they should be, counts that differ from the published ones, a
+            held-out split that is not the one written down.
+    """
+    try:
+        splits = {split: collection.read(folder, split) for split in collection.available(folder)}
+    except PermissionError as problem:
+        raise ValueError(
+            f"data={name}: {problem.filename} may not be read; change its permissions."
+        ) from problem
+    if check_counts and not collection.counts_may_differ:
+        _check_counts(collection, splits, folder, name)
+    if "val" not in splits and val_share > 0:
+        train = splits["train"]
+        label_N = next(iter(train.labels.values()))
+        kept, held = hold_out(label_N, round(val_share * len(train)), split_seed)
+        made = {"share": val_share, "seed": split_seed, "of": len(train), "rows": digest(held)}
+        _check_record(records, folder, name, made)
+        splits["train"], splits["val"] = train.rows(kept), train.rows(held)
+    for absent, other in (("val", "test"), ("test", "val")):
+        if absent not in splits:
+            log.warning(
+                "data=%s has no %s images apart: its %s images are both, so choose nothing by them.",
+                name,
+                absent,
+                other,
+            )
+            splits[absent] = splits[other]
+    return splits
+
+
+def _check_counts(collection: Collection, splits: Mapping[str, Images], folder: Path, name: str) -> None:
+    wrong = [
+        f"{len(images)} {split} images instead of {collection.counts[split]}"
+        for split, images in splits.items()
+        if split in collection.counts and len(images) != collection.counts[split]
+    ]
+    if wrong:
+        raise ValueError(
+            f"data={name}: {folder} has {' and '.join(wrong)}; get it again, or set data.check_counts=false "
+            "if this is what you mean to use."
+        )
+
+
+def _check_record(records: Path, folder: Path, name: str, made: Mapping[str, Any]) -> None:
+    """Write the held-out split down, or compare it with what is written."""
+    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+    path = records / f"{name}_{place}_share_{made['share']}_seed_{made['seed']}.json"
+    if not path.exists():
+        write_atomically(path, json.dumps({"folder": str(folder.resolve()), **made}, indent=2) + "\n")
+        return
+    written = json.loads(path.read_text())
+    changed = [key for key in made if written.get(key) != made[key]]
+    if changed:
+        raise ValueError(
+            f"data={name}: the validation images held out of {folder} are not those of earlier runs (then "
+            f"{written.get('of')} training images, now {made['of']}); delete {path} to begin anew with these."
+        )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that is either whole or not there, whoever else writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    beside.write_text(text)
+    beside.replace(path)
