@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
@@ -48,11 +48,19 @@ def decode(path: Path, channels: int = 3) -> Tensor:
     Raises:
         UnreadableImage: also where the file cannot be read.
     """
+    return decode_bytes(read(path), str(path), channels)
+
+
+def read(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        UnreadableImage: it is missing, no file, or may not be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as problem:
         raise UnreadableImage(f"{path} cannot be read: {problem.strerror or problem}.") from problem
-    return decode_bytes(data, str(path), channels)
 
 
 def decode_bytes(data: bytes, name: str, channels: int = 3) -> Tensor:
@@ -141,6 +149,11 @@ def open_image(data: bytes, name: str) -> Image.Image:
 def has_16_bits(image: Image.Image) -> bool:
     """Whether it is grey of 16 bits; Pillow scales portable grey maps to that range, in a mode of 32."""
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+
+
+def is_upright(image: Image.Image) -> bool:
+    """Whether Exif asks for no rotation."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
 
 
 def upright(image: Image.Image, name: str, mode: str) -> Image.Image:

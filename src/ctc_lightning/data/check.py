@@ -1,0 +1,123 @@
+"""Goes over every file of an image set in parallel, as `data.check=full` and ``prepare`` do."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from ctc_lightning.data.decode import UnreadableImage, decode_bytes, has_16_bits, is_upright, open_image, read
+from ctc_lightning.data.image_set import ImageFiles
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+FILES_A_TASK = 16
+SHOWN = 3
+
+
+def decode_all(files: ImageFiles, num_workers: int, what: str) -> Counter[str]:
+    """Decode every image once, with a progress bar.
+
+    Args:
+        files: any number.
+        num_workers: processes; 0 works in this one.
+        what: what errors, log and progress bar call the set, "the training images".
+
+    Returns:
+        How many files there are of each kind that `decode_bytes` has to convert; one file may be of several.
+
+    Raises:
+        ValueError: any are unreadable; says how many, and of the first three why.
+    """
+    kinds: Counter[str] = Counter()
+    problems = []
+    for found in over_files(files, kinds_of, num_workers, what):
+        if isinstance(found, UnreadableImage):
+            problems.append(found)
+        else:
+            kinds.update(found)
+    if problems:
+        raise ValueError(unreadable(problems, len(files), what, "data.on_error=skip"))
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none to convert"
+    log.info("Decoded all %d of %s: %s.", len(files), what, counted)
+    return kinds
+
+
+def unreadable(problems: Sequence[UnreadableImage], num_files: int, what: str, skip: str) -> str:
+    """One sentence about unreadable files, of which it shows three; ``skip`` is how to pass them over."""
+    shown = "; ".join(str(problem).rstrip(".") for problem in problems[:SHOWN])
+    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return (
+        f"{len(problems)} of {num_files} files of {what} are unreadable ({shown}{more}): "
+        f"repair or remove them, or {skip}."
+    )
+
+
+def over_files(
+    files: ImageFiles, work: Callable[[Path], Result], num_workers: int, what: str
+) -> Iterator[Result | UnreadableImage]:
+    """What ``work`` returns for each file, in the order of the files; its `UnreadableImage` is yielded too.
+
+    Args:
+        files: any number.
+        work: runs in the workers, hence a function of a module.
+        num_workers: processes; 0 works in this one.
+        what: heads the progress bar, which counts files.
+    """
+    loader = DataLoader(
+        _Each(files, work),
+        batch_size=FILES_A_TASK,
+        num_workers=num_workers,
+        collate_fn=_as_list,
+        generator=torch.Generator(),  # a loader draws a seed for its workers: not from the global generator
+    )
+    with tqdm(total=len(files), desc=what, unit=" files") as progress:
+        for results in loader:
+            progress.update(len(results))
+            yield from results
+
+
+def kinds_of(path: Path) -> list[str]:
+    """Decode one file; what about it had to be converted.
+
+    Raises:
+        UnreadableImage: as `decode`.
+    """
+    data = read(path)
+    decode_bytes(data, str(path))
+    image = open_image(data, str(path))
+    mode = image.mode
+    kinds = {
+        "grey": mode in {"1", "L", "LA"} or has_16_bits(image),
+        "16-bit": has_16_bits(image),
+        "CMYK": mode == "CMYK",
+        "palette": mode in {"P", "PA"},
+        "with alpha": mode in {"LA", "PA", "RGBA"} or "transparency" in image.info,
+        "rotated by Exif": not is_upright(image),
+    }
+    return [kind for kind, is_one in kinds.items() if is_one]
+
+
+class _Each(Dataset[Any]):
+    """The results of ``work`` on every file."""
+
+    def __init__(self, files: ImageFiles, work: Callable[[Path], Any]) -> None:
+        self.files, self.work = files, work
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, row: int) -> Any:
+        try:
+            return self.work(self.files.path(row))
+        except UnreadableImage as problem:
+            return problem
+
+
+def _as_list(results: list[Any]) -> list[Any]:
+    return results
