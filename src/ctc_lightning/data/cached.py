@@ -58,6 +58,7 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
             "size": size,
             "interpolation": self.interpolation,
             "held_out": [self.val_share, self.split_seed],
+            "sizes": self.sizes,
             "on_error": self.on_error,
             "check_counts": self.check_counts,
         }

@@ -25,6 +25,9 @@ class CollectionDataModule(ImageDataModule):
             split.
         split_seed: >= 0, of what is held out; not the run's seed: the test images of one seed shall not
             choose the settings of another.
+        num_train: use a stratified draw of so many training images; None: all.
+        num_val: likewise for validation.
+        num_test: likewise for test.
         check_counts: whether the numbers of images must be the published ones.
         on_error: what an unreadable image does, ``stop`` or ``skip``: replace it, count it, log the count.
         num_workers: processes that decode; None: the cores, shared among the processes that
@@ -47,6 +50,9 @@ class CollectionDataModule(ImageDataModule):
         interpolation: Interpolation = "bilinear",
         val_share: float = 0.1,
         split_seed: int = 0,
+        num_train: int | None = None,
+        num_val: int | None = None,
+        num_test: int | None = None,
         check_counts: bool = True,
         on_error: OnError = "stop",
         num_workers: int | None = None,
@@ -67,6 +73,10 @@ class CollectionDataModule(ImageDataModule):
             raise ValueError(f"num_workers is {num_workers}, must be 0 or more: give a number of processes.")
         check_choice("interpolation", interpolation, Interpolation)
         check_choice("on_error", on_error, OnError)
+        self.sizes = {"train": num_train, "val": num_val, "test": num_test}
+        for split, size in self.sizes.items():
+            if size is not None and size < 1:
+                raise ValueError(f"num_{split} is {size}, must be at least 1: raise it, or null for all.")
         self.root = Path(root).expanduser()
         self.cache_dir = Path(cache_dir).expanduser()
         self.image_size = image_size
@@ -101,5 +111,6 @@ class CollectionDataModule(ImageDataModule):
             val_share=self.val_share,
             split_seed=self.split_seed,
             check_counts=self.check_counts,
+            sizes=self.sizes,
             records=self.cache_dir / "splits",
         )

@@ -39,6 +39,7 @@ def read_splits(
     val_share: float,
     split_seed: int,
     check_counts: bool,
+    sizes: Mapping[str, int | None],
     records: Path,
 ) -> dict[str, Images]:
     """The splits "train", "val" and "test".
@@ -54,6 +55,7 @@ def read_splits(
         val_share: in [0, 1), of the training images.
         split_seed: >= 0, of what is held out.
         check_counts: whether the numbers of images must be the published ones.
+        sizes: split -> how many of its images to use, a stratified draw; None: all.
         records: the folder where held-out splits are written down.
 
     Raises:
@@ -75,6 +77,10 @@ def read_splits(
         made = {"share": val_share, "seed": split_seed, "of": len(train), "rows": digest(held)}
         _check_record(records, folder, name, made)
         splits["train"], splits["val"] = train.rows(kept), train.rows(held)
+    for split, size in sizes.items():
+        if size is not None and split in splits and size < len(splits[split]):
+            label_N = next(iter(splits[split].labels.values()))
+            splits[split] = splits[split].rows(hold_out(label_N, size, split_seed)[1])
     for absent, other in (("val", "test"), ("test", "val")):
         if absent not in splits:
             log.warning(
