@@ -13,7 +13,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
+
+try:
+    from torchvision.io import ImageReadMode, decode_jpeg
+except ImportError:  # announced for a later torchvision: the pixels stay the same, decoding takes longer
+    decode_jpeg = None
 
 START, END = b"\xff\xd8\xff", b"\xff\xd9"
 # Start-of-frame markers stand for the coding; three numbers of their range are other things.
@@ -86,9 +90,9 @@ def decode_bytes(data: bytes, name: str, channels: int = 3) -> Tensor:
     """
     if not data:
         raise UnreadableImage(f"{name} is empty.")
-    head = jpeg_head(data)
     # A decoder fills what is missing with grey: without its end a file is Pillow's to judge.
-    if head and head.bits == 8 and head.components in {1, 3} and data.endswith(END):
+    head = jpeg_head(data) if decode_jpeg and data.endswith(END) else None
+    if head and head.bits == 8 and head.components in {1, 3}:
         _check_size(head.size, name)
         mode = ImageReadMode.RGB if channels == 3 else ImageReadMode.GRAY
         try:
