@@ -15,6 +15,25 @@ SHOWN = 3
 """Names that a message lists before it says how many more there are."""
 
 
+def find_classes(folder: Path) -> list[str]:
+    """The names of the class folders in ``folder``, sorted; they are not looked into.
+
+    Raises:
+        ValueError: no such folder, no class folder in it, one that may not be read.
+    """
+    if not folder.is_dir():
+        raise ValueError(
+            f"There is no folder {folder}: put the images there, or say where they are by data.root=FOLDER."
+        )
+    found = sorted(entry.name for entry in _entries(folder)[0])
+    if not found:
+        raise ValueError(
+            f"{folder} has no class folders: put the images of each class into a folder of its own, "
+            f"as in {folder / 'CLASS' / 'image.jpg'}."
+        )
+    return found
+
+
 def list_class_folders(
     folder: Path, classes: Sequence[str] | None = None, *, only_those: bool = False
 ) -> tuple[list[str], list[str], Tensor]:
@@ -37,16 +56,7 @@ def list_class_folders(
         ValueError: no such folder, no class folder in it, a class that is missing or has no images, one that
             is not in ``classes``, a folder or a file that may not be read.
     """
-    if not folder.is_dir():
-        raise ValueError(
-            f"There is no folder {folder}: put the images there, or say where they are by data.root=FOLDER."
-        )
-    found = sorted(entry.name for entry in _entries(folder)[0])
-    if not found:
-        raise ValueError(
-            f"{folder} has no class folders: put the images of each class into a folder of its own, "
-            f"as in {folder / 'CLASS' / 'image.jpg'}."
-        )
+    found = find_classes(folder)
     names = found if classes is None else list(classes)
     if missing := sorted(set(names) - set(found)):
         raise ValueError(

@@ -41,15 +41,31 @@ def hold_out(label_N: Tensor, num: int, seed: int) -> tuple[Tensor, Tensor]:
             f"{num} of {len(class_N)} images are to be held out, must be from 1 to {most}, so that every "
             "class keeps one: change the share that is held out."
         )
-    rank_K = torch.tensor(_order(max(count_C), seed))
-    rows_C = class_N.argsort(stable=True).split(count_C)
-    given_C = _given(count_C, num)
-    held_out = [
-        row_K[rank_K[rank_K < len(row_K)][:given]] for row_K, given in zip(rows_C, given_C, strict=True)
-    ]
-    is_held_N = torch.zeros(len(class_N), dtype=torch.bool)
-    is_held_N[torch.cat(held_out)] = True
-    return (~is_held_N).nonzero()[:, 0], is_held_N.nonzero()[:, 0]
+    return _split(class_N, count_C, _given(count_C, num), seed)
+
+
+def take_each(label_N: Tensor, num: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Take ``num`` images of every class, those that `hold_out` would hold out first.
+
+    Args:
+        label_N: (N,) int64, classes counted from 0, each with some images.
+        num: of each class.
+        seed: any integer.
+
+    Returns:
+        The rows taken and all others, both ascending int64.
+
+    Raises:
+        ValueError: a class that has no more than ``num`` images.
+    """
+    count_C = torch.bincount(label_N).tolist()
+    if small := [label for label, count in enumerate(count_C) if count <= num]:
+        raise ValueError(
+            f"Class {small[0]} has {count_C[small[0]]} image(s), must have more than the {num} that are "
+            f"taken of each class ({len(small)} such class(es) in all): add images."
+        )
+    others, taken = _split(label_N, count_C, [num] * len(count_C), seed)
+    return taken, others
 
 
 def digest(row_M: Tensor) -> str:
@@ -62,6 +78,16 @@ def _order(num_ranks: int, seed: int) -> list[int]:
     return sorted(
         range(num_ranks), key=lambda rank: hashlib.blake2b(f"{seed} {rank}".encode(), digest_size=8).digest()
     )
+
+
+def _split(class_N: Tensor, count_C: list[int], given_C: list[int], seed: int) -> tuple[Tensor, Tensor]:
+    """The rows that the classes keep, and those that they give."""
+    rank_K = torch.tensor(_order(max(count_C), seed))
+    rows_C = class_N.argsort(stable=True).split(count_C)
+    is_given_N = torch.zeros(len(class_N), dtype=torch.bool)
+    for row_K, given in zip(rows_C, given_C, strict=True):
+        is_given_N[row_K[rank_K[rank_K < len(row_K)][:given]]] = True
+    return (~is_given_N).nonzero()[:, 0], is_given_N.nonzero()[:, 0]
 
 
 def _given(count_C: list[int], num: int) -> list[int]:

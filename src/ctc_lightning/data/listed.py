@@ -1,0 +1,91 @@
+"""The image files that a data set's own lists name, with their labels: checked to be there."""
+
+# N images, L labels of an image with several
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ctc_lightning.data.image_set import ImageFiles
+
+PathLike = str | Path
+
+
+def keep_path(path: PathLike) -> Path:
+    """A loader for torchvision's data sets that decodes nothing: ``dataset[i]`` is then (path, label)."""
+    return Path(path)
+
+
+@contextmanager
+def reading(title: str, folder: Path) -> Iterator[None]:
+    """Turn what any reader of a data set's lists stumbles over into one sentence.
+
+    Raises:
+        ValueError: for whatever is raised inside, which it quotes; but a `PermissionError` stays what it is.
+    """
+    try:
+        yield
+    except PermissionError:
+        raise
+    except Exception as error:
+        what = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"The lists of {title} in {folder} cannot be read ({type(error).__name__}: {what}): "
+            "get them again, unchanged."
+        ) from error
+
+
+def from_pairs(dataset: Any, base: Path, classes: Sequence[str], title: str) -> ImageFiles:
+    """What a data set of torchvision that was made with ``loader=keep_path`` lists.
+
+    Args:
+        dataset: ``dataset[i]`` is (path, class).
+        base: the folder that all images are below.
+        classes: class names in the order of the labels; may be empty.
+        title: what errors call the data set.
+
+    Raises:
+        ValueError: as `from_lists`.
+    """
+    pairs = [dataset[row] for row in range(len(dataset))]
+    label_N = torch.tensor([int(label) for _, label in pairs], dtype=torch.int64)
+    return from_lists([path for path, _ in pairs], label_N, base, classes, title)
+
+
+def from_lists(
+    paths: Sequence[Path], label: Tensor, base: Path, classes: Sequence[str], title: str
+) -> ImageFiles:
+    """Images that are where the lists say.
+
+    Args:
+        paths: N, below ``base``.
+        label: (N,) int64, or (N, L) int8.
+        base: the folder that all images are below.
+        classes: class names in the order of the labels; may be empty.
+        title: what errors call the data set.
+
+    Raises:
+        ValueError: no image is listed, or some are not there.
+    """
+    if not paths:
+        raise ValueError(f"The lists of {title} beside {base} name no images: get them again, unchanged.")
+    if absent := missing(paths):
+        raise ValueError(
+            f"{title}: {base} lacks {len(absent)} of the {len(paths)} images that its lists name, "
+            f"{absent[0].relative_to(base)} the first of them: unpack its archives again."
+        )
+    names = [path.relative_to(base) for path in paths]
+    return ImageFiles.of(base, names, {"class": label}, {"class": tuple(classes)})
+
+
+def missing(paths: Sequence[Path]) -> list[Path]:
+    """Those that do not exist, asking once a folder: asking for each is slow on a network drive."""
+    found = {
+        parent: {entry.name for entry in parent.iterdir()} if parent.is_dir() else set()
+        for parent in {path.parent for path in paths}
+    }
+    return [path for path in paths if path.name not in found[path.parent]]

@@ -1,0 +1,54 @@
+"""DTD: textures, named by adjectives."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torchvision import datasets
+
+from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.listed import from_pairs, keep_path, reading
+
+PARTITIONS = 10
+
+
+class DTD(Collection):
+    """47 adjectives, such as "braided", with 120 images of each.
+
+    Args:
+        partition: 1 to 10, which of the authors' ten ways to split it.
+
+    Raises:
+        ValueError: another partition.
+
+    Source: Cimpoi et al., "Describing textures in the wild", CVPR 2014; read by torchvision.
+    """
+
+    title = "DTD"
+    counts: Mapping[str, int] = {"train": 1880, "val": 1880, "test": 1880}
+    num_classes: Mapping[str, int] = {"class": 47}
+    folder = "."
+    how_to_get = "torchvision downloads it into dtd/ below the data root (0.6 GB)"
+    downloads = True
+
+    def __init__(self, partition: int = 1) -> None:
+        if partition not in range(1, PARTITIONS + 1):
+            raise ValueError(
+                f"DTD's partition is {partition}, must be 1 to {PARTITIONS}: set data.collection.partition."
+            )
+        self.partition = partition
+        self.needs = (
+            *(f"dtd/dtd/labels/{split}{partition}.txt" for split in self.counts),
+            "dtd/dtd/images",
+        )
+        self.notes = f"The authors' partition {partition} of {PARTITIONS}."
+
+    def read(self, folder: Path, split: str) -> ImageFiles:
+        """See `Collection.read`."""
+        with reading(self.title, folder):
+            dataset = datasets.DTD(folder, split=split, partition=self.partition, loader=keep_path)
+        return from_pairs(dataset, folder / "dtd" / "dtd" / "images", dataset.classes, self.title)
+
+    def download(self, folder: Path) -> None:
+        """See `Collection.download`."""
+        datasets.DTD(folder, download=True)

@@ -1,0 +1,46 @@
+"""FGVC-Aircraft: variants of aircraft."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from torchvision import datasets
+
+from ctc_lightning.data.collection import Collection, Metric
+from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.listed import from_pairs, keep_path, reading
+
+
+class FGVCAircraft(Collection):
+    """100 variants that can be told apart by eye, such as Boeing 737-700, with 100 images of each.
+
+    Source: Maji et al., "Fine-grained visual classification of aircraft", arXiv 1306.5151; read by
+    torchvision.
+    """
+
+    title = "FGVC-Aircraft"
+    counts: Mapping[str, int] = {"train": 3334, "val": 3333, "test": 3333}
+    num_classes: Mapping[str, int] = {"class": 100}
+    metric: ClassVar[Metric] = "mean_per_class"
+    folder = "."
+    needs = (
+        "fgvc-aircraft-2013b/data/variants.txt",
+        "fgvc-aircraft-2013b/data/images_variant_train.txt",
+        "fgvc-aircraft-2013b/data/images_variant_val.txt",
+        "fgvc-aircraft-2013b/data/images_variant_test.txt",
+        "fgvc-aircraft-2013b/data/images",
+    )
+    how_to_get = "torchvision downloads it into fgvc-aircraft-2013b/ below the data root (2.6 GB)"
+    downloads = True
+    notes = "The authors' split, release 2013b; classes are the variants."
+
+    def read(self, folder: Path, split: str) -> ImageFiles:
+        """See `Collection.read`."""
+        with reading(self.title, folder):
+            dataset = datasets.FGVCAircraft(folder, split=split, annotation_level="variant", loader=keep_path)
+        base = folder / "fgvc-aircraft-2013b" / "data" / "images"
+        return from_pairs(dataset, base, dataset.classes, self.title)
+
+    def download(self, folder: Path) -> None:
+        """See `Collection.download`."""
+        datasets.FGVCAircraft(folder, download=True)

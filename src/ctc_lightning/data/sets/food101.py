@@ -1,0 +1,36 @@
+"""Food-101: dishes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torchvision import datasets
+
+from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.listed import from_pairs, keep_path, reading
+
+
+class Food101(Collection):
+    """101 dishes: 750 training images of each, which were not cleaned, and 250 reviewed test images.
+
+    Source: Bossard, Guillaumin, Van Gool, "Food-101", ECCV 2014; read by torchvision.
+    """
+
+    title = "Food-101"
+    counts: Mapping[str, int] = {"train": 75750, "test": 25250}
+    num_classes: Mapping[str, int] = {"class": 101}
+    folder = "."
+    needs = ("food-101/meta/train.json", "food-101/meta/test.json", "food-101/images")
+    how_to_get = "torchvision downloads it into food-101/ below the data root (5 GB)"
+    downloads = True
+    notes = "The authors' split; the training labels are noisy on purpose."
+
+    def read(self, folder: Path, split: str) -> ImageFiles:
+        """See `Collection.read`."""
+        with reading(self.title, folder):
+            dataset = datasets.Food101(folder, split=split, loader=keep_path)
+        return from_pairs(dataset, folder / "food-101" / "images", dataset.classes, self.title)
+
+    def download(self, folder: Path) -> None:
+        """See `Collection.download`."""
+        datasets.Food101(folder, download=True)

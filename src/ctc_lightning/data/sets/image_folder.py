@@ -1,0 +1,105 @@
+"""Your own images: a folder for each class, and above them one for each split if you have made some."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ctc_lightning.data.collection import SPLITS, Collection
+from ctc_lightning.data.folders import find_classes, list_class_folders
+from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.splits import hold_out
+
+NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+
+
+class ImageFolder(Collection):
+    """Images in class folders, in one of two layouts.
+
+    ``train/CLASS/IMAGE``, with ``val`` (or ``valid``, ``validation``) and ``test`` likewise where there are
+    such, which must have the classes of ``train``: these are the splits, and the shares below are not used.
+
+    ``CLASS/IMAGE``: test images are held out of all, then validation images out of the rest, each a share of
+    every class that `hold_out` chooses.
+
+    Args:
+        val_share: in [0, 1), of all images; 0 for no validation split.
+        test_share: in [0, 1), of all images; 0 for no test split.
+        split_seed: of what is held out.
+
+    Raises:
+        ValueError: a share out of range, or shares that leave no training images.
+    """
+
+    title = "Images in folders"
+    counts: Mapping[str, int] = {}
+    num_classes: Mapping[str, int] = {}
+    folder = "."
+    needs = ()
+    how_to_get = "put your images into train/CLASS/, val/CLASS/ and test/CLASS/, or into CLASS/ alone"
+    notes = "Splits are the folders train, val and test, or chosen by hash from one folder of class folders."
+
+    def __init__(self, val_share: float = 0.1, test_share: float = 0.2, split_seed: int = 0) -> None:
+        for option, share in {"val_share": val_share, "test_share": test_share}.items():
+            if not 0 <= share < 1:
+                raise ValueError(
+                    f"{option} is {share}, must be at least 0 and below 1: give a share of the images."
+                )
+        if val_share + test_share >= 1:
+            raise ValueError(
+                f"val_share + test_share is {val_share + test_share}, must be below 1: leave training images."
+            )
+        self.val_share = val_share
+        self.test_share = test_share
+        self.split_seed = split_seed
+        self._split: tuple[Path, dict[str, ImageFiles]] | None = None
+
+    def available(self, folder: Path) -> tuple[str, ...]:
+        """See `Collection.available`."""
+        return tuple(_split_folders(folder) or self._split_whole(folder))
+
+    def read(self, folder: Path, split: str) -> ImageFiles:
+        """See `Collection.read`."""
+        folders = _split_folders(folder)
+        if not folders:
+            return self._split_whole(folder)[split]
+        classes = find_classes(folders["train"])
+        _, paths, label_N = list_class_folders(folders[split], classes)
+        return ImageFiles.of(folders[split], paths, {"class": label_N}, {"class": tuple(classes)})
+
+    def _split_whole(self, folder: Path) -> dict[str, ImageFiles]:
+        """The splits of one folder of class folders, which is read once for all of them."""
+        if self._split is None or self._split[0] != folder:
+            classes, paths, label_N = list_class_folders(folder)
+            rest = ImageFiles.of(folder, paths, {"class": label_N}, {"class": tuple(classes)})
+            splits = {}
+            for split, share in (("test", self.test_share), ("val", self.val_share)):
+                if share:
+                    kept, held = hold_out(rest.labels["class"], round(share * len(paths)), self.split_seed)
+                    splits[split], rest = rest.rows(held), rest.rows(kept)
+            splits["train"] = rest
+            self._split = folder, {split: splits[split] for split in SPLITS if split in splits}
+        return self._split[1]
+
+
+def _split_folders(folder: Path) -> dict[str, Path]:
+    """Split -> its folder; none where ``folder`` holds class folders itself.
+
+    Raises:
+        ValueError: two folders for one split, or none for training; see `find_classes`.
+    """
+    found = find_classes(folder)
+    of_splits = {split: [name for name in names if name in found] for split, names in NAMES.items()}
+    known = [name for names in of_splits.values() for name in names]
+    # A class may be called "train", among others: then it has images, not folders
+    if not known or (set(found) - set(known) and not _has_folders(folder / known[0])):
+        return {}
+    if len(of_splits["val"]) > 1:
+        raise ValueError(f"{folder} has {' and '.join(of_splits['val'])} for one split: keep one of them.")
+    if not of_splits["train"]:
+        raise ValueError(
+            f"{folder} has {', '.join(known)} but no train folder: add one with the same class folders."
+        )
+    return {split: folder / names[0] for split, names in of_splits.items() if names}
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir())

@@ -1,0 +1,41 @@
+"""Stanford Cars: makes, models and years of cars."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torchvision import datasets
+
+from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.listed import from_pairs, keep_path, reading
+
+
+class StanfordCars(Collection):
+    """196 makes, models and years, each split about half and half.
+
+    Source: Krause et al., "3D object representations for fine-grained categorization", 3dRR 2013; read by
+    torchvision.
+    """
+
+    title = "Stanford Cars"
+    counts: Mapping[str, int] = {"train": 8144, "test": 8041}
+    num_classes: Mapping[str, int] = {"class": 196}
+    folder = "."
+    needs = (
+        "stanford_cars/devkit/cars_meta.mat",
+        "stanford_cars/devkit/cars_train_annos.mat",
+        "stanford_cars/cars_test_annos_withlabels.mat",
+        "stanford_cars/cars_train",
+        "stanford_cars/cars_test",
+    )
+    how_to_get = (
+        "its host is gone (pytorch/vision issue 7545 names copies): put cars_train/, cars_test/, devkit/ and "
+        "cars_test_annos_withlabels.mat into stanford_cars/ below the data root"
+    )
+    notes = "The authors' split."
+
+    def read(self, folder: Path, split: str) -> ImageFiles:
+        """See `Collection.read`."""
+        with reading(self.title, folder):
+            dataset = datasets.StanfordCars(folder, split=split, loader=keep_path)
+        return from_pairs(dataset, folder / "stanford_cars" / f"cars_{split}", dataset.classes, self.title)
