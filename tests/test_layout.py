@@ -26,7 +26,7 @@ LAYERS = [
     {"module"},
     {"callbacks", "loggers"},
     {"analysis", "checkpoint", "config_errors", "console"},
-    {"train", "report"},
+    {"train", "report", "prepare"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}

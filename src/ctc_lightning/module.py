@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from ctc_lightning.batch import Batch
+from ctc_lightning.networks.evaluating import evaluating
 from ctc_lightning.networks.network import Network
 from ctc_lightning.optim.schedule import Schedule
 from ctc_lightning.stage import Stage, StageSchedule
@@ -138,14 +139,15 @@ class CTCModule(pl.LightningModule):
     def refresh_memory(self, stage: Stage) -> None:
         """M_i ← k_i for every training image: one pass in eval mode, with training augmentation."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.eval()
         loader = data.memory_dataloader()
         loader.sampler.set_epoch(self.current_epoch)
-        for samples in loader:
-            batch = data.on_after_batch_transfer(self.transfer_batch_to_device(samples, self.device, 0), 0)
-            q_BD = normalize(stage.encoder(self.network)(batch.key_view), dim=-1)
-            stage.memory.fill(q_BD, stage.key_encoder(batch.key_view, q_BD), batch)
-        self.train()
+        with evaluating(self):
+            for samples in loader:
+                batch = data.on_after_batch_transfer(
+                    self.transfer_batch_to_device(samples, self.device, 0), 0
+                )
+                q_BD = normalize(stage.encoder(self.network)(batch.key_view), dim=-1)
+                stage.memory.fill(q_BD, stage.key_encoder(batch.key_view, q_BD), batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the stage: a run resumed within it must not begin it again."""

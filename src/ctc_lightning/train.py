@@ -20,6 +20,7 @@ from ctc_lightning.checkpoint import check_fits, check_unchanged, checkpoint_to_
 from ctc_lightning.config_errors import plain_errors, refuse_unused
 from ctc_lightning.console import set_up_console
 from ctc_lightning.module import CTCModule
+from ctc_lightning.networks.evaluating import evaluating
 from ctc_lightning.paths import config_dir
 
 log = logging.getLogger("ctc_lightning")
@@ -91,14 +92,13 @@ def check_numbers(cfg: DictConfig) -> None:
 def check_images(network: torch.nn.Module, image_shape: tuple[int, int, int]) -> None:
     """Show the network two blank images: better now than after the first probe."""
     try:
-        with torch.no_grad():
-            network.eval()(torch.zeros(2, *image_shape))
+        with torch.no_grad(), evaluating(network):
+            network(torch.zeros(2, *image_shape))
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ValueError(
             f"the network does not take images of shape {image_shape} ({error}); choose another "
             "network.backbone or its options."
         ) from error
-    network.train()
 
 
 def check_optimizer(module: CTCModule) -> None:

@@ -20,7 +20,8 @@ CONFIG = {"model": {"name": "ce", "temperature": None}, "seed": 3, "targets": ["
 @pytest.fixture
 def trainer():
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    return SimpleNamespace(is_global_zero=True, strategy=strategy, world_size=2)
+    data = SimpleNamespace(classes=("cat", "dog"), image_sets={"source": {"train": "123", "test": "12"}})
+    return SimpleNamespace(is_global_zero=True, strategy=strategy, world_size=2, datamodule=data)
 
 
 @pytest.fixture
@@ -51,6 +52,7 @@ def test_the_record_says_with_what_and_how_it_was_run(callback, trainer, monkeyp
     assert torch.__version__.startswith(written["versions"]["torch"])
     assert written["versions"]["ctc-lightning"] == ctc_lightning.__version__
     assert written["hardware"].startswith("2 × cpu (")
+    assert written["data"] == {"images": {"train": 3, "test": 2}, "classes": ["cat", "dog"]}
 
 
 def test_seconds_include_those_before_a_resume(callback, trainer, monkeypatch, tmp_path):
@@ -68,10 +70,10 @@ def test_seconds_include_those_before_a_resume(callback, trainer, monkeypatch, t
     assert record(resumed)["seconds"] == 9.5
 
 
-def test_a_checkpoint_says_by_itself_how_it_was_made(callback):
+def test_a_checkpoint_says_by_itself_how_it_was_made(callback, trainer):
     checkpoint = {}
-    callback.on_save_checkpoint(None, None, checkpoint)
-    assert checkpoint == {"config": CONFIG}
+    callback.on_save_checkpoint(trainer, None, checkpoint)
+    assert checkpoint == {"config": CONFIG, "classes": ["cat", "dog"]}
 
 
 def test_other_ranks_write_nothing(callback, trainer):

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from ctc_lightning.callbacks import TransferProbe
-from ctc_lightning.callbacks.transfer_probe import evaluating
 from ctc_lightning.data import Digits
 from ctc_lightning.evaluation import Probe, Score
 from ctc_lightning.networks import Network
+from ctc_lightning.networks.evaluating import evaluating
 
 
 class Backbone(nn.Sequential):
@@ -147,20 +147,6 @@ def test_training_goes_on_as_if_it_had_not_been_there(callback, trainer, module)
     for name, tensor in module.network.state_dict().items():
         assert torch.equal(tensor, state[name]), name
     assert all(p.grad is None for p in module.network.parameters())
-
-
-def test_evaluating_restores_every_modules_own_mode_after_an_error_too(module):
-    modes = [child.training for child in module.network.modules()]
-    assert len(set(modes)) == 2
-
-    def fail():
-        with evaluating(module.network):
-            assert not any(child.training for child in module.network.modules())
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        fail()
-    assert [child.training for child in module.network.modules()] == modes
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,9 @@ class Provenance(pl.Callback):
         pl_module: pl.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
-        """A checkpoint says by itself how it was made."""
+        """A checkpoint says by itself how it was made, and what its outputs are called."""
         checkpoint["config"] = self.config
+        checkpoint["classes"] = list(trainer.datamodule.classes)  # type: ignore[attr-defined]
 
     def write(self, trainer: pl.Trainer, status: str) -> None:
         """Write ``provenance.json``."""
@@ -82,11 +83,20 @@ class Provenance(pl.Callback):
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "commit": git_commit(),
             "hardware": hardware(trainer),
+            "data": data_record(trainer.datamodule),  # type: ignore[attr-defined]
             "python": platform.python_version(),
             "versions": {"ctc-lightning": __version__}
             | {name: importlib.metadata.version(name) for name in _PACKAGES},
         }
         (self.run_dir / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def data_record(data: Any) -> dict[str, Any]:
+    """Images of each split, and the names of the source label's classes."""
+    return {
+        "images": {split: len(images) for split, images in data.image_sets["source"].items()},
+        "classes": list(data.classes),
+    }
 
 
 def git_commit() -> str | None:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from ctc_lightning.callbacks.results import ResultsTable
 from ctc_lightning.evaluation.features import extract_features
 from ctc_lightning.evaluation.protocol import Features, Probe
+from ctc_lightning.networks.evaluating import evaluating
 
 log = logging.getLogger(__name__)
 
@@ -156,15 +156,3 @@ class TransferProbe(pl.Callback):
                 score = probe.score(splits["train"], splits["val"], splits["test"])
                 yield protocol, target, "top1", score.top1
                 yield protocol, target, "val_top1", score.val_top1
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put ``module`` in eval mode and every submodule back into the mode it had."""
-    modes = [(child, child.training) for child in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for child, mode in modes:
-            child.training = mode
