@@ -50,8 +50,13 @@ class Standardise:
 
     def __call__(self, image: Tensor) -> Tensor:
         """Standardise (B, C, H, W) uint8 to float32 on the same device, channels_last."""
-        scale, offset = self._scale_1CHW.to(image.device), self._offset_1CHW.to(image.device)
-        return torch.addcmul(offset, image.to(torch.float32, memory_format=torch.channels_last), scale)
+        if self._scale_1CHW.device != image.device:  # once, not in every step
+            self._scale_1CHW, self._offset_1CHW = (
+                self._scale_1CHW.to(image.device),
+                self._offset_1CHW.to(image.device),
+            )
+        out = image.to(torch.float32, memory_format=torch.channels_last, copy=True)
+        return torch.addcmul(self._offset_1CHW, out, self._scale_1CHW, out=out)
 
 
 def channel_statistics(image_NCHW: Tensor) -> tuple[Tensor, Tensor]:

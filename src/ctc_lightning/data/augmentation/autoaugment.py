@@ -5,8 +5,8 @@
 import torch
 from torch import Tensor
 
-from ctc_lightning.data.augmentation.chance import copied, uniform
-from ctc_lightning.data.augmentation.operations import NAMES, SIGNED, apply, magnitudes
+from ctc_lightning.data.augmentation.chance import uniform
+from ctc_lightning.data.augmentation.operations import NAMES, SIGNED, applied, magnitudes
 from ctc_lightning.data.augmentation.policies import POLICIES
 
 NUM_BINS = 10
@@ -40,18 +40,17 @@ class AutoAugment:
         amount_P2 = self._amounts(H, W).to(device)
         policy_B = torch.randint(len(amount_P2), (B,), generator=generator, device=device)
         happens_2B, negative_2B = uniform(generator, 2, 2, B)
-        out_BCHW = copied(image_BCHW)
         for step in range(2):
             operation_B = self._operation_P2.to(device)[policy_B, step]
             amount_B = amount_P2[policy_B, step]
             happens_B = happens_2B[step] < self._probability_P2.to(device)[policy_B, step]
             negative_B = (negative_2B[step] < 0.5) & SIGNED.to(device)[operation_B]
-            apply(
-                out_BCHW,
+            image_BCHW = applied(
+                image_BCHW,
                 torch.where(happens_B, operation_B, NAMES.index("Identity")),
                 torch.where(negative_B, -amount_B, amount_B),
             )
-        return out_BCHW
+        return image_BCHW
 
     def _amounts(self, height: int, width: int) -> Tensor:
         """(P, 2) float64 for images of this size."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ctc_lightning.data.augmentation.chance import change, choose, copied, require_probability, uniform
+from ctc_lightning.data.augmentation.chance import require_probability, sometimes, uniform
 from ctc_lightning.data.augmentation.separable import filtered
 
 
@@ -40,12 +40,13 @@ class GaussianBlur:
         B, _, H, W = image_BCHW.shape
         if min(H, W) < 2:
             raise ValueError(f"The images are {H} x {W} pixels, must be 2 x 2 or larger: do not blur them.")
-        row_M = choose(B, self.probability, generator)
         low, high = self.sigma
-        sigma_M = (low + (high - low) * uniform(generator, B))[row_M]
-        blurred_BCHW = copied(image_BCHW)
-        change(blurred_BCHW, row_M, blurred, sigma_M)
-        return blurred_BCHW
+        sigma_B = low + (high - low) * uniform(generator, B)
+
+        def kernel(some_MCHW: Tensor, row_M: Tensor) -> Tensor:
+            return blurred(some_MCHW, sigma_B[row_M].to(some_MCHW.device, non_blocking=True))
+
+        return sometimes(image_BCHW, self.probability, generator, kernel)
 
 
 def kernel_size(side: int) -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ctc_lightning.data.augmentation import photometric
-from ctc_lightning.data.augmentation.chance import change, choose, copied, require_probability, uniform
+from ctc_lightning.data.augmentation.chance import Kernel, changed, require_probability, sometimes, uniform
 
 JITTERS = (photometric.brightness, photometric.contrast, photometric.saturation, photometric.hue)
 
@@ -61,13 +61,18 @@ class ColourJitter:
         high_F = torch.tensor([1 + a for a in self.amounts[:3]] + [self.amounts[3]])
         low_F, high_F = low_F.to(draw_BF.device), high_F.to(draw_BF.device)
         factor_BF = low_F + (high_F - low_F) * draw_BF
-        out_BCHW = copied(image_BCHW)
-        for place_B in order_BF.unbind(1):
-            for number, (operation, amount) in enumerate(zip(JITTERS, self.amounts, strict=True)):
-                if amount:
-                    row_M = (happens_B & (place_B == number)).nonzero()[:, 0]
-                    change(out_BCHW, row_M, operation, factor_BF[row_M, number])
-        return out_BCHW
+
+        def kernel(number: int) -> Kernel:
+            def jitter(some_MCHW: Tensor, row_M: Tensor) -> Tensor:
+                factor_M = factor_BF[row_M, number].to(some_MCHW.device, non_blocking=True)
+                return JITTERS[number](some_MCHW, factor_M)
+
+            return jitter
+
+        kernels = {number: kernel(number) for number, amount in enumerate(self.amounts) if amount}
+        for operation_B in order_BF.unbind(1):
+            image_BCHW = changed(image_BCHW, torch.where(happens_B, operation_B, -1), kernels)
+        return image_BCHW
 
 
 class Grayscale:
@@ -85,32 +90,35 @@ class Grayscale:
 
     def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
         """(B, C, H, W) uint8 -> the same, channels_last."""
-        row_M = choose(len(image_BCHW), self.probability, generator)
-        out_BCHW = copied(image_BCHW)
-        change(out_BCHW, row_M, lambda some: photometric.grey(some).to(torch.uint8).expand_as(some))
-        return out_BCHW
+        return sometimes(image_BCHW, self.probability, generator, lambda some_MCHW, _: _greyed(some_MCHW))
+
+
+def _greyed(image_MCHW: Tensor) -> Tensor:
+    return photometric.levels(photometric.grey(image_MCHW)).expand_as(image_MCHW)
 
 
 class Solarize:
     """Invert the values from a threshold upwards, of each image with a probability.
 
     Args:
-        threshold: in [0, 256]; 256 changes nothing.
+        threshold: in [0, 255].
         probability: in [0, 1].
 
     Raises:
         ValueError: a value out of its range.
     """
 
-    def __init__(self, threshold: float = 128, probability: float = 0.2) -> None:
-        if not 0 <= threshold <= 256:
-            raise ValueError(f"Solarize's threshold is {threshold}, must be between 0 and 256: 128 is usual.")
+    def __init__(self, threshold: float = 128.0, probability: float = 0.2) -> None:
+        if not 0 <= threshold <= 255:
+            raise ValueError(f"Solarize's threshold is {threshold}, must be between 0 and 255: 128 is usual.")
         self.threshold = threshold
         self.probability = require_probability("Solarize", probability)
 
     def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
         """(B, C, H, W) uint8 -> the same, channels_last."""
-        row_M = choose(len(image_BCHW), self.probability, generator)
-        out_BCHW = copied(image_BCHW)
-        change(out_BCHW, row_M, photometric.solarize, torch.full((len(row_M),), self.threshold))
-        return out_BCHW
+        return sometimes(image_BCHW, self.probability, generator, self._solarized)
+
+    def _solarized(self, some_MCHW: Tensor, row_M: Tensor) -> Tensor:
+        return photometric.solarize(
+            some_MCHW, torch.full((len(row_M),), self.threshold, device=some_MCHW.device)
+        )

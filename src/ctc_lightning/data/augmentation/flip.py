@@ -5,7 +5,7 @@
 import torch
 from torch import Tensor
 
-from ctc_lightning.data.augmentation.chance import change, choose, copied, require_probability
+from ctc_lightning.data.augmentation.chance import require_probability, sometimes
 
 
 class HorizontalFlip:
@@ -23,7 +23,4 @@ class HorizontalFlip:
 
     def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
         """(B, C, H, W) of any dtype -> the same, channels_last."""
-        row_M = choose(len(image_BCHW), self.probability, generator)
-        flipped_BCHW = copied(image_BCHW)
-        change(flipped_BCHW, row_M, lambda some: some.flip(3))
-        return flipped_BCHW
+        return sometimes(image_BCHW, self.probability, generator, lambda some_MCHW, _: some_MCHW.flip(3))

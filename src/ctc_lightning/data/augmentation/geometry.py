@@ -1,6 +1,6 @@
 """Move pixels: each image by an affine map of its own, nearest neighbour, black outside."""
 
-# M images, C channels, H rows, W columns, P = H·W
+# M images, C channels, H rows, W columns
 
 import torch
 from torch import Tensor
@@ -18,18 +18,23 @@ def warped(image_MCHW: Tensor, matrix_M23: Tensor) -> Tensor:
     """
     M, C, H, W = image_MCHW.shape
     device = image_MCHW.device
-    x_W, y_H = (torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in (W, H))
-    base_P3 = torch.stack([x_W.repeat(H), y_H.repeat_interleave(W), x_W.new_ones(H * W)], dim=1)
+    x_W, y_H1 = (torch.arange(n, device=device, dtype=torch.float32) - (n - 1) / 2 for n in (W, H))
+    y_H1 = y_H1[:, None]
     # Halfway between two pixels rounding decides: so this follows torchvision operation by operation, which
     # goes through coordinates in [-1, 1].
-    half_2 = torch.tensor([0.5 * W, 0.5 * H], device=device)
-    source_MP2 = torch.bmm(base_P3.expand(M, -1, -1), matrix_M23.to(torch.float32).mT / half_2)
-    x_MP, y_MP = (((source_MP2[..., i] + 1) * n - 1).mul_(0.5).round_() for i, n in enumerate((W, H)))
-    inside_MP = (x_MP >= 0) & (x_MP < W) & (y_MP >= 0) & (y_MP < H)
-    first_M1 = torch.arange(M, device=device)[:, None] * (H * W)
-    pixel_MP = torch.where(inside_MP, y_MP * W + x_MP, 0.0).long() + first_M1
-    pixels = image_MCHW.permute(0, 2, 3, 1).reshape(M * H * W, C)
-    moved = pixels.index_select(0, pixel_MP.flatten()) * inside_MP.view(-1, 1)
+    half_21 = torch.tensor([[0.5 * W], [0.5 * H]], device=device)
+    unit_23M11 = (matrix_M23.to(torch.float32) / half_21).permute(1, 2, 0)[..., None, None]
+    x_MHW, y_MHW = (
+        (x_W * by_x + y_H1 * by_y).add_(shift).add_(1).mul_(n).sub_(1).mul_(0.5).round_()
+        for (by_x, by_y, shift), n in zip(unit_23M11, (W, H), strict=True)
+    )
+    # A black border of one pixel stands for all that is outside.
+    x_MHW, y_MHW = x_MHW.clamp_(-1, W).add_(1), y_MHW.clamp_(-1, H).add_(1)
+    first_M11 = torch.arange(M, device=device)[:, None, None] * ((H + 2) * (W + 2))
+    pixel_MHW = y_MHW.mul_(W + 2).add_(x_MHW).long().add_(first_M11)
+    bordered = image_MCHW.new_zeros(M, H + 2, W + 2, C)
+    bordered[:, 1:-1, 1:-1] = image_MCHW.permute(0, 2, 3, 1)
+    moved = bordered.view(-1, C).index_select(0, pixel_MHW.flatten())
     return moved.view(M, H, W, C).permute(0, 3, 1, 2)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ctc_lightning.data.augmentation import geometry, photometric
-from ctc_lightning.data.augmentation.chance import change
+from ctc_lightning.data.augmentation.chance import Kernel, changed
 
 MOVES = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
 BLENDS = {
@@ -15,13 +15,15 @@ BLENDS = {
     "Contrast": photometric.contrast,
     "Sharpness": photometric.sharpness,
 }
-TABLES = {"Posterize": photometric.posterize, "Solarize": photometric.solarize}
-FIXED = {
+OTHERS = {
+    "Posterize": photometric.posterize,
+    "Solarize": photometric.solarize,
     "AutoContrast": photometric.autocontrast,
     "Equalize": photometric.equalize,
     "Invert": photometric.invert,
 }
-NAMES = ("Identity", *MOVES, *BLENDS, *TABLES, *FIXED)
+_MOVED = -1  # the group of all moves
+NAMES = ("Identity", *MOVES, *BLENDS, *OTHERS)
 SIGNED = torch.tensor([name in MOVES or name in BLENDS for name in NAMES])
 """Whether an operation's amount may be negative, in the order of ``NAMES``."""
 
@@ -50,28 +52,36 @@ def magnitudes(name: str, num_bins: int, height: int, width: int) -> Tensor:
     return 255 * amount if name == "Solarize" else amount
 
 
-def apply(image_BCHW: Tensor, operation_B: Tensor, amount_B: Tensor) -> None:
-    """Apply to each image one operation.
+def applied(image_BCHW: Tensor, operation_B: Tensor, amount_B: Tensor) -> Tensor:
+    """Each image after one operation.
 
     Args:
-        image_BCHW: uint8, channels_last; changed in place.
+        image_BCHW: uint8; fastest as channels_last.
         operation_B: int64 places in ``NAMES``, on the generator's device.
         amount_B: float64, what it is done with, likewise.
+
+    Returns:
+        uint8, channels_last.
     """
     H, W = image_BCHW.shape[2:]
-    moving = []
-    for number in operation_B.unique().tolist():
-        name = NAMES[number]
-        row_M = (operation_B == number).nonzero()[:, 0]
-        amount_M = amount_B[row_M]
-        if name in MOVES:
-            moving.append((row_M, geometry.matrix(name, amount_M, H, W)))
-        elif name in BLENDS:
-            change(image_BCHW, row_M, BLENDS[name], 1 + amount_M)
-        elif name in TABLES:
-            change(image_BCHW, row_M, TABLES[name], amount_M)
-        elif name in FIXED:
-            change(image_BCHW, row_M, FIXED[name])
-    if moving:  # all of them by one gather
-        rows, matrices = zip(*moving, strict=True)
-        change(image_BCHW, torch.cat(rows), geometry.warped, torch.cat(matrices))
+    matrix_B23 = torch.zeros(len(amount_B), 2, 3, dtype=amount_B.dtype, device=amount_B.device)
+    group_B = operation_B
+    for name in MOVES:
+        row_M = (operation_B == NAMES.index(name)).nonzero()[:, 0]
+        matrix_B23[row_M] = geometry.matrix(name, amount_B[row_M], H, W)
+        group_B = torch.where(operation_B == NAMES.index(name), _MOVED, group_B)
+
+    def moved(some_MCHW: Tensor, row_M: Tensor) -> Tensor:
+        return geometry.warped(some_MCHW, matrix_B23[row_M].to(some_MCHW.device, non_blocking=True))
+
+    def kernel(operation: photometric.Operation, offset: float) -> Kernel:
+        def adjusted(some_MCHW: Tensor, row_M: Tensor) -> Tensor:
+            amount_M = offset + amount_B[row_M]
+            return operation(some_MCHW, amount_M.to(some_MCHW.device, non_blocking=True))
+
+        return adjusted
+
+    kernels: dict[int, Kernel] = {_MOVED: moved}  # all moves by one gather
+    kernels |= {NAMES.index(name): kernel(operation, 1) for name, operation in BLENDS.items()}
+    kernels |= {NAMES.index(name): kernel(operation, 0) for name, operation in OTHERS.items()}
+    return changed(image_BCHW, group_B, kernels)

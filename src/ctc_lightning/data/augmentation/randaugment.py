@@ -5,8 +5,8 @@
 import torch
 from torch import Tensor
 
-from ctc_lightning.data.augmentation.chance import copied, uniform
-from ctc_lightning.data.augmentation.operations import NAMES, SIGNED, apply, magnitudes
+from ctc_lightning.data.augmentation.chance import channels_last, uniform
+from ctc_lightning.data.augmentation.operations import NAMES, SIGNED, applied, magnitudes
 
 CHOICES = tuple(n for n in NAMES if n != "Invert")
 
@@ -49,10 +49,10 @@ class RandAugment:
         operation_O = torch.tensor([NAMES.index(name) for name in CHOICES], device=device)
         bins = [magnitudes(name, self.num_magnitude_bins, H, W)[self.magnitude] for name in CHOICES]
         amount_O = torch.stack(bins).to(device)
-        out_BCHW = copied(image_BCHW)
+        image_BCHW = channels_last(image_BCHW)
         for _ in range(self.num_ops):
             choice_B = torch.randint(len(CHOICES), (B,), generator=generator, device=device)
             operation_B, amount_B = operation_O[choice_B], amount_O[choice_B]
             negative_B = (uniform(generator, B) < 0.5) & SIGNED.to(device)[operation_B]
-            apply(out_BCHW, operation_B, torch.where(negative_B, -amount_B, amount_B))
-        return out_BCHW
+            image_BCHW = applied(image_BCHW, operation_B, torch.where(negative_B, -amount_B, amount_B))
+        return image_BCHW

@@ -1,6 +1,6 @@
 """Crop a random part of an image and resize it."""
 
-# B images, A attempts, C channels, H rows, W columns; S: rows and columns of the result
+# B images, A attempts, C channels, H rows, W columns; Y, X: rows and columns of the result
 
 import math
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ ATTEMPTS = 10
 
 
 class RandomResizedCrop:
-    """A box of random area, aspect ratio and place, resized to ``size`` x ``size``.
+    """A box of random area, aspect ratio and place, resized.
 
     area / (H·W) uniform on ``scale``, log(width / height) uniform on log ``ratio``, redrawn up to ten times
     while the box does not fit, then the largest central box of an allowed ratio; one that fits has a uniform
     place. That is the law of torchvision's class of this name. Resizing is bilinear with antialiasing.
 
     Args:
-        size: S >= 1, rows and columns of the result.
+        size: >= 1, rows and columns of the result; None: those of the images.
         scale: smallest and largest area, in parts of the image, 0 < smallest <= largest <= 1.
         ratio: smallest and largest width / height, 0 < smallest <= largest.
 
@@ -32,12 +32,12 @@ class RandomResizedCrop:
 
     def __init__(
         self,
-        size: int,
+        size: int | None = None,
         scale: Sequence[float] = (0.08, 1.0),
         ratio: Sequence[float] = (3 / 4, 4 / 3),
     ) -> None:
-        if size < 1:
-            raise ValueError(f"RandomResizedCrop's size is {size}, must be at least 1: give pixels.")
+        if size is not None and size < 1:
+            raise ValueError(f"RandomResizedCrop's size is {size}, must be at least 1: give pixels, or null.")
         if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
             raise ValueError(
                 f"RandomResizedCrop's scale is {list(scale)}, must be two rising parts of the image's area "
@@ -84,18 +84,19 @@ class RandomResizedCrop:
         return torch.stack([top_B, left_B, h_B, w_B], dim=1).long()
 
     def __call__(self, image_BCHW: Tensor, generator: torch.Generator) -> Tensor:
-        """(B, C, H, W) uint8 -> (B, C, S, S) uint8, channels_last."""
+        """(B, C, H, W) uint8 -> (B, C, size, size) uint8, channels_last."""
         B, _, H, W = image_BCHW.shape
         height_B, width_B = (torch.full((B,), n, device=generator.device) for n in (H, W))
         box_B4 = self.boxes(height_B, width_B, generator).to(image_BCHW.device, non_blocking=True)
-        return resized(image_BCHW, box_B4, self.size)
+        return resized(image_BCHW, box_B4, self.size or H, self.size or W)
 
 
-def resized(image_BCHW: Tensor, box_B4: Tensor, size: int) -> Tensor:
-    """The boxes (top, left, height, width), each resized to ``size`` x ``size``: uint8, channels_last."""
+def resized(image_BCHW: Tensor, box_B4: Tensor, height: int, width: int) -> Tensor:
+    """The boxes (top, left, height, width), each resized to ``height`` x ``width``: uint8, channels_last."""
     H, W = image_BCHW.shape[2:]
     top_B, left_B, h_B, w_B = box_B4.unbind(1)
-    return filtered(image_BCHW, _triangles(top_B, h_B, H, size), _triangles(left_B, w_B, W, size))
+    weight_BYH, weight_BXW = _triangles(top_B, h_B, H, height), _triangles(left_B, w_B, W, width)
+    return filtered(image_BCHW, weight_BYH, weight_BXW)
 
 
 def _triangles(begin_B: Tensor, length_B: Tensor, num_pixels: int, size: int) -> Tensor:

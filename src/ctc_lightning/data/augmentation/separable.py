@@ -5,6 +5,9 @@
 import torch
 from torch import Tensor
 
+from ctc_lightning.data.augmentation.chance import channels_last
+from ctc_lightning.data.augmentation.photometric import levels
+
 
 def filtered(image_BCHW: Tensor, weight_BYH: Tensor, weight_BXW: Tensor) -> Tensor:
     """out[b, c, y, x] = round( Σ_{h, w} weight_BYH[b, y, h] · weight_BXW[b, x, w] · image[b, c, h, w] ).
@@ -23,5 +26,4 @@ def filtered(image_BCHW: Tensor, weight_BYH: Tensor, weight_BXW: Tensor) -> Tens
     # Rows first: in this layout they need no transposed copy.
     half_BYCW = (weight_BYH @ pixels).view(B, Y, W, C).transpose(2, 3)
     out_BYCX = (half_BYCW.reshape(B, Y * C, W) @ weight_BXW.mT).view(B, Y, C, X)
-    pixel_BYXC = out_BYCX.round_().to(torch.uint8).transpose(2, 3).contiguous()
-    return pixel_BYXC.permute(0, 3, 1, 2)
+    return channels_last(levels(out_BYCX.round_()).transpose(1, 2))
