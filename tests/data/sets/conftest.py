@@ -1,4 +1,8 @@
-"""Tiny image files, each of which says in its pixels whose it is."""
+"""What tests of data sets share: tiny images that say whose they are, and a web server to download from."""
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -45,3 +49,22 @@ def one_sentence():
             assert text in message
 
     return check
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Tests print nothing."""
+
+
+@pytest.fixture
+def web(tmp_path, monkeypatch):
+    """A folder, and the address under which its files are served."""
+    monkeypatch.setenv("no_proxy", "*")
+    folder = tmp_path / "web"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
