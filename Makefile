@@ -8,7 +8,7 @@ RUNS ?= runs
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trade-off test lint format bench clean
+.PHONY: help setup demo trade-off test lint format bench bench-data clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ format: setup  ## Format the code
 
 bench: setup  ## Measure the speed ratios of benchmarks/README.md
 	@for name in epoch_ratio lightning_overhead sampled_bank; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+bench-data: setup  ## Measure the loaders against torchvision's: images per second (benchmarks/README.md)
+	@for name in decoders cifar_loading imagenet_loading; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:  ## Remove runs and caches, not .venv
 	rm -rf $(RUNS) outputs .pytest_cache .ruff_cache .mypy_cache

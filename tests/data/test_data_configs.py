@@ -1,7 +1,7 @@
 """conf/data: every choice composes, and shows the numbers that the code has."""
 
 from dataclasses import asdict
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 
 import pytest
@@ -10,15 +10,36 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from ctc_lightning.data import Digits, Glyphs, GlyphStyle, Identity, InMemoryDataModule, RandomCrop
+from ctc_lightning.data import (
+    CachedDataModule,
+    Digits,
+    FileDataModule,
+    Glyphs,
+    GlyphStyle,
+    Identity,
+    ImageDataModule,
+    RandomCrop,
+)
 
 CONF = Path(__file__).parents[2] / "conf"
 CHOICES = {"glyphs": (Glyphs, 2), "digits": (Digits, 1)}
+IN_MEMORY = [
+    "cifar10", "cifar100", "cinic10", "stl10", "svhn", "tiny_imagenet", "emnist", "fashion_mnist",
+    "image_folder_small",
+]  # fmt: skip
+FILES = [
+    "imagenet", "imagenet100", "image_folder", "food101", "birdsnap", "sun397", "stanford_cars",
+    "fgvc_aircraft", "voc2007", "dtd", "oxford_pets", "caltech101", "flowers102", "eurosat",
+]  # fmt: skip
+BASES = {CachedDataModule: IN_MEMORY, FileDataModule: FILES}
 
 
 def composed(choice, *overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(overrides=[f"+data={choice}", "+seed=3", *overrides]).data
+        cfg = compose(overrides=[f"+data={choice}", "+seed=3", "+paths=default", *overrides])
+    OmegaConf.set_struct(cfg, value=False)
+    cfg.paths.run_dir = "run"
+    return cfg.data
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -32,7 +53,8 @@ def test_a_choice_instantiates_with_two_crops(choice):
 
 
 def test_files_and_choices_are_the_same():
-    assert {path.stem for path in (CONF / "data").glob("*.yaml")} == set(CHOICES)
+    known = {*CHOICES, *IN_MEMORY, *FILES, "imagenet_stream"}
+    assert {path.stem for path in (CONF / "data").glob("*.yaml")} == known
 
 
 def test_the_run_s_seed_draws_the_glyphs_instances_but_not_the_alphabet_nor_the_digits_splits():
@@ -47,7 +69,7 @@ def test_yaml_and_signature_have_the_same_options_and_numbers(choice):
     config = composed(choice)
     options = {
         name: p.default
-        for cls in (CHOICES[choice][0], InMemoryDataModule)
+        for cls in (CHOICES[choice][0], ImageDataModule)
         for name, p in reversed(signature(cls.__init__).parameters.items())
         if name not in {"self", "loading"} and p.default is not p.empty
     } | {"name": choice}
@@ -88,3 +110,61 @@ def test_command_line_numbers_reach_the_images():
 def test_a_misspelt_key_is_named():
     with pytest.raises(ConfigCompositionException, match="bach_size"):
         composed("glyphs", "data.bach_size=3")
+
+
+# ---------------------------------------------------------------------------------- data sets from files
+
+
+@pytest.mark.parametrize(
+    ("cls", "choice"), [(cls, choice) for cls, names in BASES.items() for choice in names]
+)
+def test_a_data_set_that_is_not_here_is_one_sentence_with_the_place_and_the_remedy(cls, choice, tmp_path):
+    class_list = tmp_path / "classes.txt"
+    class_list.write_text("n01440764\nn01443537\n")
+    listed = [f"data.collection.class_list={class_list}"] if choice == "imagenet100" else []
+    data = instantiate(
+        composed(choice, f"paths.data={tmp_path / 'nowhere'}", f"paths.cache={tmp_path}", *listed)
+    )
+    assert type(data) is cls
+    assert data.name == choice
+    with pytest.raises(ValueError, match=r"nowhere") as told:
+        data.setup()
+    assert "\n" not in str(told.value)
+    assert "data.root" in str(told.value)
+
+
+@pytest.mark.parametrize(("cls", "base"), [(CachedDataModule, "in_memory"), (FileDataModule, "files")])
+def test_the_bases_show_every_option(cls, base):
+    """What every data set of a kind can be told, but for its name and its collection."""
+    shown = OmegaConf.load(CONF / "data" / "base" / f"{base}.yaml")
+    options = {
+        name: parameter.default
+        for one in reversed(cls.__mro__)
+        if issubclass(one, ImageDataModule)
+        for name, parameter in signature(one.__init__).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    views = {"augmentation", "key_augmentation"}
+    assert set(shown) - {"_target_", "defaults"} == set(options) - views - {"name", "collection"}
+    for name, default in options.items():
+        if name in shown and name not in ("seed", "eval_batch_size") and default is not Parameter.empty:
+            assert shown[name] == default, name
+
+
+@pytest.mark.parametrize(
+    "choice", ["crop_flip", "autoaugment", "randaugment", "moco_v2", "imagenet_train", "none"]
+)
+def test_query_and_key_take_any_augmentation_apart(choice):
+    data = instantiate(composed("cifar10", f"data/augmentation@data.key_augmentation={choice}"))
+    other = instantiate(composed("cifar10", f"data/augmentation={choice}", "data.key_augmentation=null"))
+    assert type(data.key_augmentation) is type(other.augmentation)
+    assert other.key_augmentation is None
+
+
+def test_the_label_set_of_cifar100_is_one_override():
+    fine, coarse = composed("cifar100"), composed("cifar100", "data.source_label=coarse")
+    assert (instantiate(fine).source_label, dict(instantiate(fine).targets)) == ("fine", {"coarse": "source"})
+    assert (instantiate(coarse).source_label, dict(instantiate(coarse).targets)) == (
+        "coarse",
+        {"fine": "source"},
+    )
