@@ -5,8 +5,10 @@
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,9 @@ class ImageCache:
                 ``SPLIT.npy`` into the folder it is given, and then returns memory-maps of them.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_suffix(".lock")):
+        if self.damage() is None:  # asks for no right to write
+            return self._open()
+        with FileLock(self._beside("lock")):
             damage = self.damage()
             if damage is not None:
                 if self.path.exists():
@@ -67,21 +71,30 @@ class ImageCache:
     def damage(self) -> str | None:
         """What is wrong with what is there; None if nothing is."""
         try:
-            files = self.info["sha256"]
+            for file, expected in self.info["sha256"].items():
+                if checksum(self.path / file) != expected:
+                    return f"is damaged ({file} has another checksum)"
         except (OSError, ValueError, KeyError):
             return "is not complete"
-        for file, expected in files.items():
-            path = self.path / file
-            if not path.is_file() or checksum(path) != expected:
-                return f"is damaged ({file} has another checksum)"
         return None
 
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{ending}")
+
     def _write(self, build: Build) -> None:
-        beside = self.path.with_suffix(".building")
+        """Build beside the final place: what stands there is complete."""
+        beside = self._beside("building")
         for leftover in (beside, self.path):
             shutil.rmtree(leftover, ignore_errors=True)
         beside.mkdir()
-        image_sets, notes = build(beside)
+        try:
+            self._fill(beside, *build(beside))
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        beside.replace(self.path)
+
+    def _fill(self, beside: Path, image_sets: Mapping[str, ImageSet], notes: Mapping[str, Any]) -> None:
         labels: dict[str, torch.Tensor] = {}
         for split, images in image_sets.items():
             if not (beside / f"{split}.npy").exists():
@@ -96,7 +109,6 @@ class ImageCache:
             "sha256": {path.name: checksum(path) for path in sorted(beside.iterdir())},
         }
         (beside / _INFO).write_text(json.dumps(info, indent=1) + "\n")
-        beside.replace(self.path)
 
     def _open(self) -> dict[str, ImageSet]:
         info, labels = self.info, load_file(self.path / _LABELS)
@@ -125,16 +137,18 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(folder: Path, needs: tuple[str, ...]) -> str:
-    """A digest of names, sizes and times of all files below ``folder / needs``: changes when they do."""
+def fingerprint(folder: Path, but: Path) -> str:
+    """A digest of names, sizes and times of all files below ``folder``: changes when they do.
+
+    Hidden files and folders, and the folder ``but``, do not count.
+    """
     digest = hashlib.sha256()
-    for path in needs:
-        top = folder / path
-        files = sorted(top.rglob("*")) if top.is_dir() else [top]
-        for file in files:
-            if file.is_file():
-                status = file.stat()
-                digest.update(
-                    f"{file.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode()
-                )
+    for place, folders, files in os.walk(folder, followlinks=True):
+        here = Path(place)
+        folders[:] = sorted(sub for sub in folders if not sub.startswith(".") and here / sub != but)
+        digest.update(f"{here.relative_to(folder)}\n".encode())
+        for file in sorted(file for file in files if not file.startswith(".")):
+            with suppress(FileNotFoundError):  # a link to nowhere
+                status = os.stat(f"{place}/{file}")  # noqa: PTH116  # no Path for each of a million files
+                digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -21,6 +21,7 @@ from ctc_lightning.data.file_batches import Fit
 from ctc_lightning.data.from_collection import CollectionDataModule
 from ctc_lightning.data.image_set import ImageFiles, Images, ImageSet
 from ctc_lightning.data.in_memory import InMemoryDataModule
+from ctc_lightning.data.official import readable
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +46,18 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
 
     def make(self) -> Mapping[str, Mapping[str, ImageSet]]:
         """Map the cache, built first if need be."""
-        folder = self.folder()
+        folder = self.folder().resolve()
         size = self.image_size or self.collection.image_size
         if size is None:
             raise ValueError(
                 f"data={self.name}: its images have different sizes; set data.image_size, for example 64."
             )
+        with readable(self.name):
+            files = fingerprint(folder, but=self.cache_dir.resolve())
         key = {
             "collection": [type(self.collection).__qualname__, _plain(vars(self.collection))],
-            "folder": str(folder.resolve()),
-            "files": fingerprint(folder, self.collection.needs),
+            "folder": str(folder),
+            "files": files,
             "size": size,
             "interpolation": self.interpolation,
             "held_out": [self.val_share, self.split_seed],
@@ -134,8 +137,9 @@ def decode_fitted(path: Path, fit: Fit, channels: int) -> NDArray[np.uint8]:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A collection's own choices, as JSON has them."""
+    """A collection's own choices, as JSON has them; what begins with an underscore is no choice."""
     return {
         name: value if isinstance(value, int | float | str | bool | None) else str(value)
         for name, value in sorted(values.items())
+        if not name.startswith("_")
     }

@@ -4,7 +4,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ def locate(collection: Collection, root: Path, name: str) -> Path:
     """Where the data set lies.
 
     Raises:
-        ValueError: it is not there, or not whole.
+        ValueError: it is not there, not whole, or may not be read.
     """
-    folder = collection.find(root)
-    missing = collection.missing(folder)
+    with readable(name):
+        folder = collection.find(root)
+        missing = collection.missing(folder)
     if not missing:
         return folder
     lacks = f"lacks {', '.join(missing)}" if folder.is_dir() else "does not exist"
@@ -59,15 +61,12 @@ def read_splits(
         records: the folder where held-out splits are written down.
 
     Raises:
-        ValueError: files that are not what they should be, counts that differ from the published ones, a
-            held-out split that is not the one written down.
+        ValueError: files that are not what they should be or may not be read, counts that differ from the
+            published ones, training images alone of which none is to be held out, a held-out split that is
+            not the one written down.
     """
-    try:
+    with readable(name):
         splits = {split: collection.read(folder, split) for split in collection.available(folder)}
-    except PermissionError as problem:
-        raise ValueError(
-            f"data={name}: {problem.filename} may not be read; change its permissions."
-        ) from problem
     if check_counts and not collection.counts_may_differ:
         _check_counts(collection, splits, folder, name)
     if "val" not in splits and val_share > 0:
@@ -81,6 +80,11 @@ def read_splits(
         if size is not None and split in splits and size < len(splits[split]):
             label_N = next(iter(splits[split].labels.values()))
             splits[split] = splits[split].rows(hold_out(label_N, size, split_seed)[1])
+    if len(splits) == 1:
+        raise ValueError(
+            f"data={name}: {folder} has training images only, of which data.val_share is {val_share}; "
+            "set data.val_share=0.1, so that there is something to evaluate on."
+        )
     for absent, other in (("val", "test"), ("test", "val")):
         if absent not in splits:
             log.warning(
@@ -91,6 +95,17 @@ def read_splits(
             )
             splits[absent] = splits[other]
     return splits
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Say in one sentence which of a data set's files or folders the user may not read."""
+    try:
+        yield
+    except PermissionError as problem:
+        raise ValueError(
+            f"data={name}: {problem.filename} may not be read; change its permissions."
+        ) from problem
 
 
 def _check_counts(collection: Collection, splits: Mapping[str, Images], folder: Path, name: str) -> None:
