@@ -1,7 +1,8 @@
 """Image files, decoded and brought to one size a batch at a time, in a loader's own processes."""
 
-# B images of a batch, C channels, S rows and columns of the result
+# B images of a batch, C channels, H rows, W columns, S rows and columns of the result
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -17,6 +18,7 @@ from ctc_lightning.data.image_set import ImageFiles, Samples
 OnError = Literal["stop", "skip"]
 Interpolation = Literal["bilinear", "bicubic"]
 
+_GROUP = 8  # images whose crops are drawn together, as a draw costs much the same for one and for many
 _MOST_REPLACED = 100  # unreadable images in a row: then something else is wrong
 _QUERY, _KEY = 0x5EED_C409, 0x5EED_0CE7  # crops draw from other streams than the whole-batch augmentation
 
@@ -41,9 +43,9 @@ class Fit(NamedTuple):
     interpolation: Interpolation = "bilinear"
 
     def __call__(self, image_CHW: Tensor) -> Tensor:
-        """(C, H, W) uint8 to (C, S, S) uint8."""
+        """(C, H, W) uint8 to (C, S, S) uint8, or batches of these."""
         shorter = int(self.size / self.share)
-        if min(image_CHW.shape[1:]) != shorter:
+        if min(image_CHW.shape[-2:]) != shorter:
             image_CHW = resize(image_CHW, [shorter], self.mode, antialias=True)
         return center_crop(image_CHW, [self.size, self.size])
 
@@ -94,53 +96,61 @@ class FileBatches(Dataset[Samples | Unreadable]):
     def __getitem__(self, batch: tuple[Tensor, int | None]) -> Samples | Unreadable:
         """The images at ``index_B``; a seed asks for random crops."""
         index_B, seed = batch
-        index_B = index_B.clone()
         image_BSSC = self._empty(len(index_B))
         key_BSSC = self._empty(len(index_B)) if self.has_key_image and seed is not None else None
         query = None if seed is None else torch.Generator().manual_seed(seed ^ _QUERY)
         key = None if seed is None else torch.Generator().manual_seed(seed ^ _KEY)
-        num_replaced = 0
-        for place, row in enumerate(index_B.tolist()):
+        wanted = index_B.tolist()
+        found: list[int] = []
+        for start in range(0, len(wanted), _GROUP):
             try:
-                index_B[place], image_CHW = self._read(row)
+                rows, images = zip(*map(self._read, wanted[start : start + _GROUP]), strict=True)
             except UnreadableImage as problem:
                 return Unreadable(str(problem))
-            num_replaced += int(index_B[place] != row)
-            self._put(image_BSSC[place], image_CHW, self.crop, query)
+            found += rows
+            self._put(image_BSSC[start:], images, self.crop, query)
             if key_BSSC is not None:
-                self._put(key_BSSC[place], image_CHW, self.key_crop, key)
+                self._put(key_BSSC[start:], images, self.key_crop, key)
         image_BCSS = image_BSSC.permute(0, 3, 1, 2)
         key_BCSS = None if key_BSSC is None else key_BSSC.permute(0, 3, 1, 2)
-        return Samples(image_BCSS, self.label_N[index_B], index_B, seed, key_BCSS, num_replaced)
+        found_B = torch.tensor(found)
+        num_replaced = int((found_B != index_B).sum())
+        return Samples(image_BCSS, self.label_N[found_B], found_B, seed, key_BCSS, num_replaced)
 
     def _empty(self, batch_size: int) -> Tensor:
         return torch.empty(batch_size, self.fit.size, self.fit.size, self.channels, dtype=torch.uint8)
 
     def _read(self, row: int) -> tuple[int, Tensor]:
         """The image of a row, or of the next readable one, with the row it is of."""
-        for step in range(1 if self.on_error == "stop" else _MOST_REPLACED):
-            there = (row + step) % len(self)
+        most = 1 if self.on_error == "stop" else min(len(self), _MOST_REPLACED)
+        for there in range(row, row + most):
             try:
-                return there, decode(self.files.path(there), self.channels)
+                return there % len(self), decode(self.files.path(there % len(self)), self.channels)
             except UnreadableImage as problem:
                 last = problem
-        raise last
+        if most == 1:
+            raise last
+        raise UnreadableImage(f"{most} images in a row cannot be read; of the last of them, {last}")
 
     def _put(
         self,
-        out_SSC: Tensor,
-        image_CHW: Tensor,
+        out_BSSC: Tensor,
+        images: Sequence[Tensor],
         crop: RandomResizedCrop | None,
         generator: torch.Generator | None,
     ) -> None:
-        """Write one image at its final size."""
+        """Write images at their final size."""
         if crop is None or generator is None:
-            result_CSS = self.fit(image_CHW)
+            results = [self.fit(image_CHW) for image_CHW in images]
         else:
-            height, width = image_CHW.shape[1:]
-            (box,) = crop.boxes(torch.tensor([height]), torch.tensor([width]), generator).tolist()
-            result_CSS = resized_crop(image_CHW, *box, [self.fit.size] * 2, self.fit.mode, antialias=True)
-        out_SSC.copy_(result_CSS.permute(1, 2, 0))
+            height_B, width_B = torch.tensor([image_CHW.shape[1:] for image_CHW in images]).T
+            box_B4 = crop.boxes(height_B, width_B, generator)
+            results = [
+                resized_crop(image_CHW, *box, [self.fit.size] * 2, self.fit.mode, antialias=True)
+                for image_CHW, box in zip(images, box_B4.tolist(), strict=True)
+            ]
+        for out_SSC, result_CSS in zip(out_BSSC, results, strict=False):
+            out_SSC.copy_(result_CSS.permute(1, 2, 0))
 
 
 def check_choice(option: str, value: str, choices: object) -> None:

@@ -92,7 +92,9 @@ class CollectionDataModule(ImageDataModule):
         """Processes that decode, for each process that trains."""
         if self._num_workers is not None:
             return self._num_workers
-        return max(1, len(os.sched_getaffinity(0)) // (self.trainer.num_devices if self.trainer else 1))
+        # Only Linux says which cores this process may use.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, cores // (self.trainer.num_devices if self.trainer else 1))
 
     def folder(self) -> Path:
         """Where the data set lies.

@@ -2,6 +2,7 @@
 
 # B images of a batch, C channels
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from ctc_lightning.data.file_batches import FileBatches, Fit, Unreadable, check_
 from ctc_lightning.data.from_collection import CollectionDataModule
 from ctc_lightning.data.image_set import ImageFiles, Samples
 from ctc_lightning.data.sampler import EpochBatches
+
+log = logging.getLogger(__name__)
 
 Check = Literal["scan", "full"]
 
@@ -32,12 +35,14 @@ class FileDataModule(CollectionDataModule):
         std: likewise.
         crop_share: in (0, 1]: where no random crop is drawn, the central square takes this share of the
             shorter side.
-        check: ``scan`` looks at names and counts before training, ``full`` decodes every image.
+        check: ``scan`` looks at names and counts before training, ``full`` decodes every image, each process
+            its share.
         prefetch_factor: batches that each worker prepares ahead.
         **options: of `CollectionDataModule`.
 
     Raises:
-        ValueError: as `CollectionDataModule`; with ``check=full``, images that cannot be read.
+        ValueError: as `CollectionDataModule`; a random crop to another size than ``image_size``; in `setup`,
+            a data set that is not files of one image each; with ``check=full``, images that cannot be read.
     """
 
     image_sets: Mapping[str, Mapping[str, ImageFiles]]
@@ -67,17 +72,40 @@ class FileDataModule(CollectionDataModule):
         self.key_crop = None
         if self.key_augmentation is not None:
             self.key_crop, self.key_augmentation = split_crop(self.key_augmentation)
+        for option, crop in {"augmentation": self.crop, "key_augmentation": self.key_crop}.items():
+            if crop is not None and crop.size not in {None, image_size}:
+                raise ValueError(
+                    f"{option} crops to {crop.size} pixels, must crop to the {image_size} of "
+                    "data.image_size: set its size to null."
+                )
 
     def make(self) -> Mapping[str, Mapping[str, ImageFiles]]:
         """List the files; with ``check=full``, decode them all once."""
         splits: dict[str, ImageFiles] = {}
         for split, images in self.splits().items():
-            assert isinstance(images, ImageFiles), "a collection in memory belongs to CachedDataModule"
+            if not isinstance(images, ImageFiles):
+                raise ValueError(  # noqa: TRY004  # the user's choice is at fault, no type
+                    f"data={self.name} does not keep each image in a file of its own, which decoding while "
+                    "training goes on needs: use ctc_lightning.data.CachedDataModule."
+                )
             splits[split] = images
         if self.check == "full":
-            for split, files in splits.items():
-                decode_all(files, self.num_workers, f"{self.name}, {split}")
+            self._decode_all(splits)
         return {"source": splits}
+
+    def _decode_all(self, splits: Mapping[str, ImageFiles]) -> None:
+        """Decode every image once, each rank its share; under ``on_error=skip`` problems are only logged."""
+        rank, num_ranks = self.rank_and_world_size()
+        for split, files in splits.items():
+            if split == "test" and files is splits["val"]:
+                continue
+            share = files.rows(torch.arange(rank, len(files), num_ranks))
+            try:
+                decode_all(share, self.num_workers, f"{self.name}, {split}")
+            except ValueError as problem:
+                if self.on_error == "stop":
+                    raise
+                log.warning("%s", problem)
 
     def find_shape(self) -> tuple[int, int, int]:
         """(C, S, S)."""
@@ -88,11 +116,11 @@ class FileDataModule(CollectionDataModule):
         return self.channel_mean, self.channel_std
 
     def open(self, sampler: EpochBatches, name: str, split: str, *, train: bool) -> Loader:
-        """Batches from worker processes, ahead of time, in pinned memory where there is a GPU."""
+        """Batches from worker processes, ahead of time, in pinned memory where a GPU trains."""
         files = self.image_sets[name][split]
         batches = FileBatches(
             files,
-            self.source_label if self.source_label in files.labels else next(iter(files.labels)),
+            self.source_label,
             self.fit,
             channels=self.collection.channels,
             crop=self.crop if train else None,
@@ -107,7 +135,7 @@ class FileDataModule(CollectionDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             # A loader draws a seed for its workers: not from the global generator.
             generator=torch.Generator(),
         )
@@ -119,7 +147,8 @@ class FileDataModule(CollectionDataModule):
             ValueError: names the file and the reason.
         """
         if isinstance(batch, Unreadable):
-            raise ValueError(  # noqa: TRY004  # a user's file is at fault, no type
-                f"{batch.reason} Repair or remove it, or set data.on_error=skip."
-            )
+            remedy = "repair or remove "
+            remedy += "it, or set data.on_error=skip" if self.on_error == "stop" else "them"
+            # A user's file is at fault, no type.
+            raise ValueError(f"{batch.reason.rstrip('.')}; {remedy}.")  # noqa: TRY004
         return batch
