@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ctc_lightning.data.folders import list_class_folders
+from ctc_lightning.data.folders import find_classes, list_class_folders
 
 
 @pytest.fixture
@@ -70,6 +70,14 @@ def test_a_root_written_with_a_trailing_dot_or_relatively(folder, monkeypatch):
     from pathlib import Path
 
     assert list_class_folders(Path(folder.name))[1] == list_class_folders(folder)[1]
+
+
+def test_classes_are_found_without_looking_into_them(folder, monkeypatch):
+    scanned = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: scanned.append(path) or scan(path))
+    assert find_classes(folder) == ["cat", "dog"]
+    assert scanned == [folder]
 
 
 def one_sentence(error, *parts):

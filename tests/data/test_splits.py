@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from ctc_lightning.data.splits import digest, hold_out
+from ctc_lightning.data.splits import digest, hold_out, take_each
 
 
 def labels(*counts, seed=0):
@@ -129,6 +129,25 @@ def test_a_class_with_one_image():
     with pytest.raises(ValueError, match="Class 1 has 1 image, must have at least 2") as error:
         hold_out(labels(5, 1, 5, 1), 2, 0)
     assert "2 such" in str(error.value)
+
+
+def test_as_many_of_every_class():
+    label_N = labels(31, 40, 90)
+    taken, others = take_each(label_N, 30, 0)
+    assert torch.bincount(label_N[taken]).tolist() == [30, 30, 30]
+    assert sorted(taken.tolist() + others.tolist()) == list(range(161))
+    assert taken.tolist() == sorted(taken.tolist())
+
+
+def test_those_taken_are_those_that_would_be_held_out():
+    label_N = torch.zeros(50, dtype=torch.int64)
+    assert take_each(label_N, 20, 7)[0].tolist() == hold_out(label_N, 20, 7)[1].tolist()
+
+
+def test_a_class_that_would_have_none_left():
+    with pytest.raises(ValueError, match=r"Class 1 has 3 image\(s\), must have more than the 3") as error:
+        take_each(labels(5, 3, 4), 3, 0)
+    assert "1 such" in str(error.value)
 
 
 def test_digest_names_the_rows():

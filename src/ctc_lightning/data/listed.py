@@ -39,6 +39,23 @@ def reading(title: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def fetching(title: str, folder: Path) -> Iterator[None]:
+    """Turn what a download may fail by into one sentence.
+
+    Raises:
+        ValueError: no connection, a file that arrived damaged or is no longer there, no room.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        what = " ".join(str(error).split()).rstrip(".")
+        raise ValueError(
+            f"{title} could not be downloaded into {folder} ({what}): check the connection and the free "
+            "space, remove what has arrived there, and try again."
+        ) from error
+
+
 def from_pairs(dataset: Any, base: Path, classes: Sequence[str], title: str) -> ImageFiles:
     """What a data set of torchvision that was made with ``loader=keep_path`` lists.
 
@@ -76,7 +93,7 @@ def from_lists(
     if absent := missing(paths):
         raise ValueError(
             f"{title}: {base} lacks {len(absent)} of the {len(paths)} images that its lists name, "
-            f"{absent[0].relative_to(base)} the first of them: unpack its archives again."
+            f"{absent[0].relative_to(base)} the first of them: remove that folder and get it again."
         )
     names = [path.relative_to(base) for path in paths]
     return ImageFiles.of(base, names, {"class": label}, {"class": tuple(classes)})

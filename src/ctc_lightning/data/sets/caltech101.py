@@ -9,6 +9,7 @@ from torchvision import datasets
 from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.folders import list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.listed import fetching
 from ctc_lightning.data.splits import take_each
 
 TRAINING_IMAGES = 30
@@ -31,11 +32,11 @@ class Caltech101(Collection):
     counts: Mapping[str, int] = {"train": 3060, "test": 6084}
     num_classes: Mapping[str, int] = {"class": 102}
     metric: ClassVar[Metric] = "mean_per_class"
-    folder = "."
+    folder = "caltech101"
     needs = ("caltech101/101_ObjectCategories",)
     how_to_get = (
-        "torchvision 0.24 or newer downloads it (0.1 GB), older ones know only dead links; or unpack "
-        "101_ObjectCategories.tar.gz into caltech101/ below the data root"
+        "get it by python -m ctc_lightning.data get caltech101 (0.1 GB), with torchvision 0.24 or newer; or "
+        "unpack 101_ObjectCategories.tar.gz into caltech101/ below the data root"
     )
     downloads = True
     notes = f"{TRAINING_IMAGES} training images of each of 102 classes, chosen by hash with seed {SEED}."
@@ -50,4 +51,5 @@ class Caltech101(Collection):
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""
-        datasets.Caltech101(folder, download=True)
+        with fetching(self.title, folder):
+            datasets.Caltech101(folder, download=True)

@@ -7,7 +7,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import from_pairs, keep_path, reading
+from ctc_lightning.data.listed import fetching, from_pairs, keep_path, reading
 
 PARTITIONS = 10
 
@@ -27,8 +27,8 @@ class DTD(Collection):
     title = "DTD"
     counts: Mapping[str, int] = {"train": 1880, "val": 1880, "test": 1880}
     num_classes: Mapping[str, int] = {"class": 47}
-    folder = "."
-    how_to_get = "torchvision downloads it into dtd/ below the data root (0.6 GB)"
+    folder = "dtd"
+    how_to_get = "get it by python -m ctc_lightning.data get dtd (0.6 GB)"
     downloads = True
 
     def __init__(self, partition: int = 1) -> None:
@@ -51,4 +51,5 @@ class DTD(Collection):
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""
-        datasets.DTD(folder, download=True)
+        with fetching(self.title, folder):
+            datasets.DTD(folder, download=True)

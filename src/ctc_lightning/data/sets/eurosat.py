@@ -8,6 +8,7 @@ from torchvision import datasets
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.folders import list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.listed import fetching
 from ctc_lightning.data.splits import digest, hold_out
 
 NUM_IMAGES = 27000
@@ -32,9 +33,9 @@ class EuroSAT(Collection):
     counts: Mapping[str, int] = {"train": NUM_IMAGES - NUM_TEST, "test": NUM_TEST}
     num_classes: Mapping[str, int] = {"class": 10}
     image_size = 64
-    folder = "."
+    folder = "eurosat"
     needs = ("eurosat/2750",)
-    how_to_get = "torchvision downloads it into eurosat/ below the data root (0.1 GB)"
+    how_to_get = "get it by python -m ctc_lightning.data get eurosat (0.1 GB)"
     downloads = True
     notes = f"{NUM_TEST} test images, 30 % of each class, chosen by hash with seed {SEED}."
 
@@ -50,4 +51,5 @@ class EuroSAT(Collection):
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""
-        datasets.EuroSAT(folder, download=True)
+        with fetching(self.title, folder):
+            datasets.EuroSAT(folder, download=True)

@@ -8,7 +8,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import from_pairs, keep_path, reading
+from ctc_lightning.data.listed import fetching, from_pairs, keep_path, reading
 
 
 class FGVCAircraft(Collection):
@@ -22,7 +22,7 @@ class FGVCAircraft(Collection):
     counts: Mapping[str, int] = {"train": 3334, "val": 3333, "test": 3333}
     num_classes: Mapping[str, int] = {"class": 100}
     metric: ClassVar[Metric] = "mean_per_class"
-    folder = "."
+    folder = "fgvc_aircraft"
     needs = (
         "fgvc-aircraft-2013b/data/variants.txt",
         "fgvc-aircraft-2013b/data/images_variant_train.txt",
@@ -30,7 +30,7 @@ class FGVCAircraft(Collection):
         "fgvc-aircraft-2013b/data/images_variant_test.txt",
         "fgvc-aircraft-2013b/data/images",
     )
-    how_to_get = "torchvision downloads it into fgvc-aircraft-2013b/ below the data root (2.6 GB)"
+    how_to_get = "get it by python -m ctc_lightning.data get fgvc_aircraft (2.6 GB)"
     downloads = True
     notes = "The authors' split, release 2013b; classes are the variants."
 
@@ -43,4 +43,5 @@ class FGVCAircraft(Collection):
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""
-        datasets.FGVCAircraft(folder, download=True)
+        with fetching(self.title, folder):
+            datasets.FGVCAircraft(folder, download=True)

@@ -8,7 +8,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import from_pairs, keep_path, reading
+from ctc_lightning.data.listed import fetching, from_pairs, keep_path, reading
 
 
 class Flowers102(Collection):
@@ -22,9 +22,9 @@ class Flowers102(Collection):
     counts: Mapping[str, int] = {"train": 1020, "val": 1020, "test": 6149}
     num_classes: Mapping[str, int] = {"class": 102}
     metric: ClassVar[Metric] = "mean_per_class"
-    folder = "."
+    folder = "flowers102"
     needs = ("flowers-102/imagelabels.mat", "flowers-102/setid.mat", "flowers-102/jpg")
-    how_to_get = "torchvision downloads it into flowers-102/ below the data root (0.3 GB)"
+    how_to_get = "get it by python -m ctc_lightning.data get flowers102 (0.3 GB)"
     downloads = True
     notes = "The authors' split, whose test set is six times as large as its training set."
 
@@ -38,4 +38,5 @@ class Flowers102(Collection):
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""
-        datasets.Flowers102(folder, download=True)
+        with fetching(self.title, folder):
+            datasets.Flowers102(folder, download=True)

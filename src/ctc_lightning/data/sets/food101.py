@@ -7,7 +7,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import from_pairs, keep_path, reading
+from ctc_lightning.data.listed import fetching, from_pairs, keep_path, reading
 
 
 class Food101(Collection):
@@ -19,9 +19,9 @@ class Food101(Collection):
     title = "Food-101"
     counts: Mapping[str, int] = {"train": 75750, "test": 25250}
     num_classes: Mapping[str, int] = {"class": 101}
-    folder = "."
+    folder = "food101"
     needs = ("food-101/meta/train.json", "food-101/meta/test.json", "food-101/images")
-    how_to_get = "torchvision downloads it into food-101/ below the data root (5 GB)"
+    how_to_get = "get it by python -m ctc_lightning.data get food101 (5 GB)"
     downloads = True
     notes = "The authors' split; the training labels are noisy on purpose."
 
@@ -33,4 +33,5 @@ class Food101(Collection):
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""
-        datasets.Food101(folder, download=True)
+        with fetching(self.title, folder):
+            datasets.Food101(folder, download=True)

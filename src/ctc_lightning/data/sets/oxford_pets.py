@@ -9,7 +9,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import from_lists, reading
+from ctc_lightning.data.listed import fetching, from_lists, reading
 
 LISTS = {"train": "trainval", "test": "test"}
 
@@ -28,13 +28,13 @@ class OxfordPets(Collection):
     counts: Mapping[str, int] = {"train": 3680, "test": 3669}
     num_classes: Mapping[str, int] = {"class": 37}
     metric: ClassVar[Metric] = "mean_per_class"
-    folder = "."
+    folder = "oxford_pets"
     needs = (
         "oxford-iiit-pet/annotations/trainval.txt",
         "oxford-iiit-pet/annotations/test.txt",
         "oxford-iiit-pet/images",
     )
-    how_to_get = "torchvision downloads it into oxford-iiit-pet/ below the data root (0.8 GB)"
+    how_to_get = "get it by python -m ctc_lightning.data get oxford_pets (0.8 GB)"
     downloads = True
     notes = "The authors' split; their trainval is train."
 
@@ -56,4 +56,5 @@ class OxfordPets(Collection):
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""
-        datasets.OxfordIIITPet(folder, download=True)
+        with fetching(self.title, folder):
+            datasets.OxfordIIITPet(folder, download=True)

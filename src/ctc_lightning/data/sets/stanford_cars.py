@@ -20,13 +20,13 @@ class StanfordCars(Collection):
     title = "Stanford Cars"
     counts: Mapping[str, int] = {"train": 8144, "test": 8041}
     num_classes: Mapping[str, int] = {"class": 196}
-    folder = "."
+    folder = "stanford_cars"
     needs = (
-        "stanford_cars/devkit/cars_meta.mat",
-        "stanford_cars/devkit/cars_train_annos.mat",
-        "stanford_cars/cars_test_annos_withlabels.mat",
-        "stanford_cars/cars_train",
-        "stanford_cars/cars_test",
+        "devkit/cars_meta.mat",
+        "devkit/cars_train_annos.mat",
+        "cars_test_annos_withlabels.mat",
+        "cars_train",
+        "cars_test",
     )
     how_to_get = (
         "its host is gone (pytorch/vision issue 7545 names copies): put cars_train/, cars_test/, devkit/ and "
@@ -36,6 +36,12 @@ class StanfordCars(Collection):
 
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
+        own = folder.absolute()
+        if own.name != self.folder:
+            raise ValueError(
+                f"{self.title} lies in {own}, but torchvision reads it from a folder named {self.folder} "
+                "only: rename yours."
+            )
         with reading(self.title, folder):
-            dataset = datasets.StanfordCars(folder, split=split, loader=keep_path)
-        return from_pairs(dataset, folder / "stanford_cars" / f"cars_{split}", dataset.classes, self.title)
+            dataset = datasets.StanfordCars(own.parent, split=split, loader=keep_path)
+        return from_pairs(dataset, own / f"cars_{split}", dataset.classes, self.title)

@@ -25,11 +25,11 @@ class SUN397(Collection):
     title = "SUN397"
     counts: Mapping[str, int] = {"train": 19850, "test": 19850}
     num_classes: Mapping[str, int] = {"class": 397}
-    folder = "."
+    folder = "SUN397"
     needs = (
-        "SUN397/ClassName.txt",
-        "SUN397/Partitions/Training_01.txt",
-        "SUN397/Partitions/Testing_01.txt",
+        "ClassName.txt",
+        "Partitions/Training_01.txt",
+        "Partitions/Testing_01.txt",
     )
     how_to_get = (
         "its host is gone (pytorch/vision issue 9348): unpack a copy of SUN397.tar.gz into SUN397/ below the "
@@ -39,13 +39,12 @@ class SUN397(Collection):
 
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
-        base = folder / "SUN397"
         with reading(self.title, folder):
-            scenes = (base / "ClassName.txt").read_text().split()
+            scenes = (folder / "ClassName.txt").read_text().split()
             label = {scene: number for number, scene in enumerate(scenes)}
-            lines = (base / "Partitions" / LISTS[split]).read_text().split()
+            lines = (folder / "Partitions" / LISTS[split]).read_text().split()
             label_N = torch.tensor([label[str(PurePosixPath(line).parent)] for line in lines])
-        paths = [base / line.removeprefix("/") for line in lines]
+        paths = [folder / line.removeprefix("/") for line in lines]
         # Without the first letter, by which the authors sort them into folders
         classes = [scene.split("/", 2)[2] for scene in scenes]
-        return from_lists(paths, label_N, base, classes, self.title)
+        return from_lists(paths, label_N, folder, classes, self.title)

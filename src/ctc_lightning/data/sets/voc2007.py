@@ -12,7 +12,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import from_lists, reading
+from ctc_lightning.data.listed import fetching, from_lists, reading
 
 CLASSES = (
     "aeroplane",
@@ -54,7 +54,7 @@ class VOC2007(Collection):
     num_classes: Mapping[str, int] = {"class": len(CLASSES)}
     metric: ClassVar[Metric] = "map_11_point"
     multi_label = True
-    folder = "."
+    folder = "voc2007"
     needs = (
         "VOCdevkit/VOC2007/ImageSets/Main/train.txt",
         "VOCdevkit/VOC2007/ImageSets/Main/val.txt",
@@ -62,7 +62,7 @@ class VOC2007(Collection):
         "VOCdevkit/VOC2007/Annotations",
         "VOCdevkit/VOC2007/JPEGImages",
     )
-    how_to_get = "torchvision downloads it into VOCdevkit/ below the data root (0.9 GB)"
+    how_to_get = "get it by python -m ctc_lightning.data get voc2007 (0.9 GB)"
     downloads = True
     notes = "The official split; objects marked difficult are not judged."
 
@@ -76,8 +76,9 @@ class VOC2007(Collection):
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""
-        for part in ("trainval", "test"):
-            datasets.VOCDetection(folder, year="2007", image_set=part, download=True)
+        with fetching(self.title, folder):
+            for part in ("trainval", "test"):
+                datasets.VOCDetection(folder, year="2007", image_set=part, download=True)
 
 
 def _label(path: str) -> torch.Tensor:
