@@ -78,7 +78,7 @@ def test_a_file_with_another_checksum_is_refused_without_unpickling_it(written, 
     assert not (tmp_path / "ran").exists()
     message = str(refused.value)
     assert f"delete {root / 'cifar-10-batches-py'} and get it by" in message
-    assert message.endswith("python -m ctc_lightning.data get cifar10.")
+    assert message.endswith("python -m ctc_lightning.data get cifar10 (0.2 GB).")
     assert len(message.splitlines()) == 1
 
 

@@ -77,7 +77,9 @@ def test_a_file_with_another_checksum_is_refused(written, file):
 def test_a_name_too_few_is_refused(written):
     root, _ = written
     (root / "stl10_binary" / "class_names.txt").write_text("\n".join(CLASSES[:9]))
-    with pytest.raises(ValueError, match=r"there are 9 class names instead of 10: delete .*get stl10\.$"):
+    with pytest.raises(
+        ValueError, match=r"there are 9 class names instead of 10: delete .*get stl10 \(2\.6 GB\)\.$"
+    ):
         STL10().read(root, "test")
 
 

@@ -38,7 +38,10 @@ class CINIC10(Collection):
         "download CINIC-10 of the University of Edinburgh's DataShare and unpack it there, "
         "as train/CLASS/*.png, valid/CLASS/*.png and test/CLASS/*.png"
     )
-    notes = "official train, valid and test; the CTC reference trains its probes on train, evaluates on valid"
+    notes = (
+        "The authors' split, val is their valid; the CTC reference trains its probes on train and evaluates "
+        "on valid."
+    )
 
     def read(self, folder: Path, split: str) -> ImageFiles:
         """One official split.

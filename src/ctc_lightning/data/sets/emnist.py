@@ -44,7 +44,7 @@ class EMNIST(TorchvisionCollection):
     channels = 1
     folder = "emnist"
     place = "EMNIST"
-    how_to_get = "get it by python -m ctc_lightning.data get emnist"
+    how_to_get = "get it by python -m ctc_lightning.data get emnist (0.6 GB)"
 
     def __init__(self, split: str = "balanced") -> None:
         if split not in COUNTS:
@@ -59,7 +59,7 @@ class EMNIST(TorchvisionCollection):
             for part in ("train", "test")
             for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
         )
-        self.notes = f"official train and test of {split}, images upright"
+        self.notes = f"The authors' split {split}; images are upright."
 
     def open(self, folder: Path, part: str, *, download: bool = False) -> datasets.EMNIST:
         """The data set of torchvision."""

@@ -40,8 +40,8 @@ class STL10(TorchvisionCollection):
         "stl10_binary/test_y.bin",
         "stl10_binary/class_names.txt",
     )
-    how_to_get = "get it by python -m ctc_lightning.data get stl10"
-    notes = "official train and test; the unlabelled images and the ten folds are not used"
+    how_to_get = "get it by python -m ctc_lightning.data get stl10 (2.6 GB)"
+    notes = "The authors' split; the unlabelled images and the ten folds are not used."
 
     def open(self, folder: Path, part: str, *, download: bool = False) -> LabelledSTL10:
         """The data set of torchvision, which turns the column-major files upright."""

@@ -32,19 +32,19 @@ class SVHN(TorchvisionCollection):
     image_size = 32
     folder = "svhn"
     place = "{part}_32x32.mat"
-    how_to_get = "get it by python -m ctc_lightning.data get svhn"
+    how_to_get = "get it by python -m ctc_lightning.data get svhn (0.2 GB)"
 
     def __init__(self, *, extra: bool = False) -> None:
-        if extra not in {True, False}:
+        if extra not in (True, False):
             raise ValueError(f"extra is {extra!r}, must be true or false: true adds 531131 training images.")
         self.extra = bool(extra)
         self.parts = ("train", "test", "extra") if extra else ("train", "test")
         self.needs = tuple(self.place.format(part=part) for part in self.parts)
         self.counts = {"train": 73_257 + self.extra * 531_131, "test": 26_032}
-        self.notes = "official train and test, " + ("extra added to train" if extra else "without extra")
+        self.notes = f"The authors' split, {'with' if extra else 'without'} the extra training images."
         if extra:
             self.how_to_get = (
-                f"{self.how_to_get}, and download extra_32x32.mat of Stanford's SVHN page beside it"
+                f"{self.how_to_get}, and download extra_32x32.mat (1.3 GB) of Stanford's SVHN page beside it"
             )
 
     def read(self, folder: Path, split: str) -> ImageSet:

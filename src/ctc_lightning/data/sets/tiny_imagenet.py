@@ -34,7 +34,7 @@ class TinyImageNet(Collection):
         "download tiny-imagenet-200.zip of Stanford's course CS231n and unpack it there, "
         "as tiny-imagenet-200 with wnids.txt, train and val"
     )
-    notes = "test is the official val, as the official test has no labels"
+    notes = "Test is the official val: the official test has no labels."
 
     def read(self, folder: Path, split: str) -> ImageFiles:
         """One split.
