@@ -29,7 +29,7 @@ def locate(collection: Collection, root: Path, name: str) -> Path:
         return folder
     lacks = f"lacks {', '.join(missing)}" if folder.is_dir() else "does not exist"
     raise ValueError(
-        f"data={name}: {folder} {lacks}; {collection.how_to_get}. If it lies elsewhere, set data.root."
+        f"data={name}: {folder} {lacks}; {collection.how_to_get}, or set data.root if it lies elsewhere."
     )
 
 
