@@ -70,3 +70,12 @@ def test_a_list_that_is_not_there(tmp_path, one_sentence):
     with pytest.raises(ValueError, match="There is no class list") as error:
         ImageNet100(tmp_path / "none.txt")
     one_sentence(error, str(tmp_path / "none.txt"), "data.collection.class_list")
+
+
+def test_without_a_list_it_can_be_named_but_not_read(folder, one_sentence):
+    collection = ImageNet100()
+    assert not collection.num_classes
+    assert "class_list" in collection.notes
+    with pytest.raises(ValueError, match="has no list of classes") as error:
+        collection.read(folder, "train")
+    one_sentence(error, "data.collection.class_list")

@@ -16,7 +16,7 @@ class ImageNet100(Collection):
 
     Args:
         class_list: a text file with a WordNet ID in every line, which words may follow; empty lines and those
-            that begin with # are passed over.
+            that begin with # are passed over. None: the table of data sets can name it, nobody can read it.
 
     Raises:
         ValueError: no such file, fewer than two IDs in it, one twice, one that is no class of ImageNet.
@@ -24,11 +24,16 @@ class ImageNet100(Collection):
 
     title = "ImageNet-100"
     counts: Mapping[str, int] = {}
+    num_classes: Mapping[str, int] = {}
     folder = ImageNet.folder
     needs = ImageNet.needs
     how_to_get = ImageNet.how_to_get
+    notes = "The classes of data.collection.class_list."
 
-    def __init__(self, class_list: str | Path) -> None:
+    def __init__(self, class_list: str | Path | None = None) -> None:
+        self.wnids: list[str] = []
+        if class_list is None:
+            return
         self.wnids = _read_list(Path(class_list).expanduser())
         self.num_classes = {"class": len(self.wnids)}
         self.notes = f"The {len(self.wnids)} classes of {Path(class_list).name}; {ImageNet.notes}"
@@ -39,6 +44,11 @@ class ImageNet100(Collection):
 
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
+        if not self.wnids:
+            raise ValueError(
+                "ImageNet-100 has no list of classes: set data.collection.class_list to a text file with one "
+                "WordNet ID a line."
+            )
         return read_wnids(folder, split, self.wnids, only_those=True)
 
 
