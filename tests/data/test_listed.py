@@ -6,7 +6,7 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from ctc_lightning.data.listed import from_lists, from_pairs, keep_path, missing, reading
+from ctc_lightning.data.listed import from_lists, from_pairs, missing, reading, undecoded
 from ctc_lightning.data.sets.caltech101 import Caltech101
 from ctc_lightning.data.sets.dtd import DTD
 from ctc_lightning.data.sets.eurosat import EuroSAT
@@ -47,12 +47,49 @@ def test_a_relative_folder(folder, monkeypatch):
     assert files.path(0).is_file()
 
 
-def test_pairs_as_torchvision_gives_them(folder):
-    pairs = [(keep_path(str(folder / "a/2.jpg")), 4), (keep_path(str(folder / "b/3.jpg")), 0)]
-    files = from_pairs(pairs, folder, [], "Set")
+def test_pairs_of_path_and_class(folder):
+    files = from_pairs([(folder / "a/2.jpg", 4), (folder / "b/3.jpg", 0)], folder, [], "Set")
     assert files.labels["class"].tolist() == [4, 0]
     assert files.labels["class"].dtype == torch.int64
     assert [files.path(row).name for row in range(2)] == ["2.jpg", "3.jpg"]
+
+
+class Old:
+    """A data set as torchvision 0.21 has it, most of them; it decodes what one asks for."""
+
+    def __init__(self, root, split):
+        self._image_files = [root / split / "1.jpg", root / split / "2.jpg"]
+        self._labels = [3, 0]
+
+    def __getitem__(self, row):
+        raise AssertionError("decoded")
+
+
+class OldCars(Old):
+    """As that version has Stanford Cars."""
+
+    def __init__(self, root, split):
+        self._samples = [(str(root / split / "1.jpg"), 3), (str(root / split / "2.jpg"), 0)]
+
+
+class New:
+    """As torchvision has them since 0.22."""
+
+    def __init__(self, root, split, loader):
+        self.paths, self.loader = [str(root / split / "1.jpg"), str(root / split / "2.jpg")], loader
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, row):
+        return self.loader(self.paths[row]), [3, 0][row]
+
+
+@pytest.mark.parametrize("make", [Old, OldCars, New])
+def test_every_torchvision_tells_paths_without_decoding(tmp_path, make):
+    dataset, pairs = undecoded(make, tmp_path, split="a")
+    assert isinstance(dataset, make)
+    assert pairs == [(tmp_path / "a" / "1.jpg", 3), (tmp_path / "a" / "2.jpg", 0)]
 
 
 def test_files_and_folders_that_are_missing(folder):

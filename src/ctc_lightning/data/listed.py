@@ -2,8 +2,9 @@
 
 # N images, L labels of an image with several
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,24 @@ from torch import Tensor
 
 from ctc_lightning.data.image_set import ImageFiles
 
-PathLike = str | Path
 
+def undecoded(make: Callable[..., Any], root: Path, **options: Any) -> tuple[Any, list[tuple[Path, int]]]:
+    """A data set of torchvision, and the path and class of every image, of which none is decoded.
 
-def keep_path(path: PathLike) -> Path:
-    """A loader for torchvision's data sets that decodes nothing: ``dataset[i]`` is then (path, label)."""
-    return Path(path)
+    Args:
+        make: the data set's class.
+        root: its first argument.
+        **options: all others.
+    """
+    if "loader" in signature(make).parameters:
+        dataset = make(root, loader=Path, **options)
+        return dataset, [dataset[row] for row in range(len(dataset))]
+    dataset = make(root, **options)
+    # torchvision 0.21 decodes whatever one asks for; what is private there can no longer change
+    pairs = getattr(dataset, "_samples", None)
+    if pairs is None:
+        pairs = zip(dataset._image_files, dataset._labels, strict=True)
+    return dataset, [(Path(path), label) for path, label in pairs]
 
 
 @contextmanager
@@ -56,19 +69,10 @@ def fetching(title: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def from_pairs(dataset: Any, base: Path, classes: Sequence[str], title: str) -> ImageFiles:
-    """What a data set of torchvision that was made with ``loader=keep_path`` lists.
-
-    Args:
-        dataset: ``dataset[i]`` is (path, class).
-        base: the folder that all images are below.
-        classes: class names in the order of the labels; may be empty.
-        title: what errors call the data set.
-
-    Raises:
-        ValueError: as `from_lists`.
-    """
-    pairs = [dataset[row] for row in range(len(dataset))]
+def from_pairs(
+    pairs: Sequence[tuple[Path, int]], base: Path, classes: Sequence[str], title: str
+) -> ImageFiles:
+    """As `from_lists`, of the path and class of every image."""
     label_N = torch.tensor([int(label) for _, label in pairs], dtype=torch.int64)
     return from_lists([path for path, _ in pairs], label_N, base, classes, title)
 

@@ -7,7 +7,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import fetching, from_pairs, keep_path, reading
+from ctc_lightning.data.listed import fetching, from_pairs, reading, undecoded
 
 PARTITIONS = 10
 
@@ -46,8 +46,8 @@ class DTD(Collection):
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
         with reading(self.title, folder):
-            dataset = datasets.DTD(folder, split=split, partition=self.partition, loader=keep_path)
-        return from_pairs(dataset, folder / "dtd" / "dtd" / "images", dataset.classes, self.title)
+            dataset, pairs = undecoded(datasets.DTD, folder, split=split, partition=self.partition)
+        return from_pairs(pairs, folder / "dtd" / "dtd" / "images", dataset.classes, self.title)
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""

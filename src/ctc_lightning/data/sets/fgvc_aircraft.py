@@ -8,7 +8,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import fetching, from_pairs, keep_path, reading
+from ctc_lightning.data.listed import fetching, from_pairs, reading, undecoded
 
 
 class FGVCAircraft(Collection):
@@ -37,9 +37,9 @@ class FGVCAircraft(Collection):
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
         with reading(self.title, folder):
-            dataset = datasets.FGVCAircraft(folder, split=split, annotation_level="variant", loader=keep_path)
+            dataset, pairs = undecoded(datasets.FGVCAircraft, folder, split=split, annotation_level="variant")
         base = folder / "fgvc-aircraft-2013b" / "data" / "images"
-        return from_pairs(dataset, base, dataset.classes, self.title)
+        return from_pairs(pairs, base, dataset.classes, self.title)
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""

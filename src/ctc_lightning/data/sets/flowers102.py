@@ -8,7 +8,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import fetching, from_pairs, keep_path, reading
+from ctc_lightning.data.listed import fetching, from_pairs, reading, undecoded
 
 
 class Flowers102(Collection):
@@ -31,10 +31,10 @@ class Flowers102(Collection):
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
         with reading(self.title, folder):
-            dataset = datasets.Flowers102(folder, split=split, loader=keep_path)
+            dataset, pairs = undecoded(datasets.Flowers102, folder, split=split)
         # The names came with torchvision 0.22
         classes = getattr(dataset, "classes", ())
-        return from_pairs(dataset, folder / "flowers-102" / "jpg", classes, self.title)
+        return from_pairs(pairs, folder / "flowers-102" / "jpg", classes, self.title)
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""

@@ -7,7 +7,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import fetching, from_pairs, keep_path, reading
+from ctc_lightning.data.listed import fetching, from_pairs, reading, undecoded
 
 
 class Food101(Collection):
@@ -28,8 +28,8 @@ class Food101(Collection):
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
         with reading(self.title, folder):
-            dataset = datasets.Food101(folder, split=split, loader=keep_path)
-        return from_pairs(dataset, folder / "food-101" / "images", dataset.classes, self.title)
+            dataset, pairs = undecoded(datasets.Food101, folder, split=split)
+        return from_pairs(pairs, folder / "food-101" / "images", dataset.classes, self.title)
 
     def download(self, folder: Path) -> None:
         """See `Collection.download`."""

@@ -7,7 +7,7 @@ from torchvision import datasets
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import from_pairs, keep_path, reading
+from ctc_lightning.data.listed import from_pairs, reading, undecoded
 
 
 class StanfordCars(Collection):
@@ -43,5 +43,5 @@ class StanfordCars(Collection):
                 "only: rename yours."
             )
         with reading(self.title, folder):
-            dataset = datasets.StanfordCars(own.parent, split=split, loader=keep_path)
-        return from_pairs(dataset, own / f"cars_{split}", dataset.classes, self.title)
+            dataset, pairs = undecoded(datasets.StanfordCars, own.parent, split=split)
+        return from_pairs(pairs, own / f"cars_{split}", dataset.classes, self.title)
