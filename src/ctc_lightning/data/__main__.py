@@ -1,4 +1,4 @@
-"""What data sets there are, what of them is here, and how to get the rest: ``python -m ctc_lightning.data``."""
+"""What data sets there are, what of them is here, how to get the rest: ``python -m ctc_lightning.data``."""
 
 import argparse
 import os
@@ -8,6 +8,13 @@ from pathlib import Path
 
 from ctc_lightning.data.catalogue import collections, description, presence, table
 from ctc_lightning.data.collection import Collection
+
+REMARKS = (
+    "Where no val images are listed, data.val_share of the training images are held out.",
+    "Embedded, always here: glyphs, digits.",
+    "Your own: data=image_folder data.root=FOLDER, or image_folder_small to keep them in memory.",
+    "data=imagenet_stream reads ImageNet from shards that python -m ctc_lightning.prepare made.",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,15 +68,10 @@ def overview(known: Mapping[str, Collection], root: Path) -> str:
         for name, collection in known.items()
         if presence(collection, root).missing
     ]
-    parts = [
-        table(known, root),
-        "Embedded, always here: glyphs, digits.",
-        f'"here" means in {root.resolve()}; another place is --root DIR, CTC_DATA=DIR or data.root=DIR.\n'
-        "Where no validation images are listed, data.val_share of the training images are held out.",
-        "\n".join(["Splits:", *notes]),
-    ]
+    here = f'"here" means in {root.resolve()}; another place is --root DIR, CTC_DATA=DIR or data.root=DIR.'
+    parts = [table(known, root), "\n".join([here, *REMARKS]), "\n".join(["Splits:", *notes])]
     if lacking:
-        parts.append("\n".join(["Not here, and how to get it:", *lacking]))
+        parts.append("\n".join(["Not here, or not whole:", *lacking]))
     return "\n\n".join(parts)
 
 

@@ -10,16 +10,20 @@ from omegaconf import OmegaConf
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.paths import config_dir
 
+OWN_FOLDER = "."
 METRICS = {"top1": "top-1", "mean_per_class": "mean per-class", "map_11_point": "11-point mAP"}
 
 
 def collections() -> Mapping[str, Collection]:
-    """Every ``data=NAME`` that is read from files, by name, with its configuration's own choices."""
+    """Every published ``data=NAME`` that is read from files, with its configuration's own choices."""
     found = {}
     for path in sorted((config_dir() / "data").glob("*.yaml")):
         config = OmegaConf.load(path)
-        if "collection" in config:
-            found[path.stem] = instantiate(config["collection"])
+        if "collection" not in config or "_target_" in config:  # shards are another one's
+            continue
+        collection = instantiate(config["collection"])
+        if collection.folder != OWN_FOLDER:
+            found[path.stem] = collection
     return found
 
 
@@ -85,5 +89,5 @@ def description(name: str, collection: Collection, root: Path) -> str:
     if collection.notes:
         lines.append(f"  notes    {collection.notes}")
     if here.missing:
-        lines.append(f"  get it   {collection.how_to_get}")
+        lines.append(f"  missing  {collection.how_to_get}")
     return "\n".join(lines)
