@@ -1,6 +1,7 @@
 """Class folders become sorted names, paths and labels; what a user gets wrong is said in one sentence."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -65,11 +66,11 @@ def test_links_to_class_folders_are_followed(folder, tmp_path_factory):
     assert paths[0] == "bird/1.jpg"
 
 
-def test_a_root_written_with_a_trailing_dot_or_relatively(folder, monkeypatch):
-    monkeypatch.chdir(folder.parent)
-    from pathlib import Path
-
-    assert list_class_folders(Path(folder.name))[1] == list_class_folders(folder)[1]
+@pytest.mark.parametrize(("start", "root"), [(".", "."), ("..", "NAME"), ("cat", ".."), (".", "./")])
+def test_a_relative_root(folder, monkeypatch, start, root):
+    whole = list_class_folders(folder)[1]
+    monkeypatch.chdir(folder / start)
+    assert list_class_folders(Path(root.replace("NAME", folder.name)))[1] == whole
 
 
 def test_classes_are_found_without_looking_into_them(folder, monkeypatch):

@@ -87,7 +87,7 @@ def _entries(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEnt
         folders = [entry for entry in entries if entry.is_dir()]
     except OSError as error:
         raise ValueError(
-            f"The folder {folder} cannot be read ({error.strerror}): give yourself the right to read it."
+            f"The folder {folder} cannot be read ({error.strerror}): mend its permissions or links."
         ) from error
     return folders, [entry for entry in entries if not entry.is_dir()]
 
@@ -100,12 +100,13 @@ def _files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
 
 
 def _images(folder: Path, name: str) -> list[str]:
-    start = len(os.path.join(folder, ""))  # noqa: PTH118  # slicing a million paths, not parsing them
+    # A million paths are sliced, not parsed; Path(".") is no part of them
+    start = len(str(folder / name)) - len(name)
     paths = sorted(
         entry.path for entry in _files(folder / name) if entry.name.lower().endswith(IMG_EXTENSIONS)
     )
     if paths and not os.access(paths[0], os.R_OK):
-        raise ValueError(f"The file {paths[0]} may not be read: give yourself the right to read it.")
+        raise ValueError(f"The file {paths[0]} may not be read: mend its permissions.")
     return [path[start:] for path in paths]
 
 
