@@ -5,7 +5,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from errno import ENOENT
 from functools import lru_cache
@@ -132,15 +132,22 @@ def read_manifest(url: str) -> dict[str, Any]:
 
 
 def read_shards(
-    url: str, split: str, manifest: Mapping[str, Any], label: str, cache_dir: str | None = None
+    url: str,
+    split: str,
+    images_a_shard: int,
+    *,
+    label: str = "class",
+    classes: Sequence[str] = (),
+    cache_dir: str | None = None,
 ) -> ShardFiles:
     """One split; no image is read.
 
     Args:
         url: see `ShardFiles`.
         split: one of the manifest's.
-        manifest: see `read_manifest`.
+        images_a_shard: see `ShardFiles`.
         label: what to call the label.
+        classes: the names of its classes, in order.
         cache_dir: see `ShardFiles`.
     """
     arrays = load(fetch(url, f"{split}.safetensors"))
@@ -148,11 +155,11 @@ def read_shards(
         Path(),
         np.zeros(0, np.bytes_),
         {label: arrays["label"]},
-        {label: tuple(manifest["classes"])},
+        {label: tuple(classes)},
         url=url,
         split=split,
         position=arrays["position"].numpy(),
-        images_a_shard=manifest["images_a_shard"],
+        images_a_shard=images_a_shard,
         cache_dir=cache_dir,
     )
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from ctc_lightning.data.collection import SPLITS, Collection
 from ctc_lightning.data.from_files import FileDataModule
 from ctc_lightning.data.sampler import EpochBatches
+from ctc_lightning.data.sets.imagenet import ImageNet, wordnet_names
 from ctc_lightning.data.shards import ShardFiles, is_remote, litdata, read_manifest, read_shards
 
 
@@ -85,6 +86,7 @@ class PreparedCollection(Collection):
         self.counts, self.num_classes = collection.counts, collection.num_classes
         self.counts_may_differ, self.notes = collection.counts_may_differ, collection.notes
         self.how_to_get = "python -m ctc_lightning.prepare IMAGES OUTPUT makes it"
+        self.words = wordnet_names() if isinstance(collection, ImageNet) else {}
         self.url, self.cache_dir = url, cache_dir
 
     def available(self, folder: Path) -> tuple[str, ...]:
@@ -101,7 +103,17 @@ class PreparedCollection(Collection):
         manifest = read_manifest(self.url)
         stored = split if split in manifest["splits"] else "val"
         label = next(iter(self.num_classes), "class")
-        return read_shards(self.url, stored, manifest, label, self.cache_dir)
+        classes = tuple(
+            f"{self.words[name]} ({name})" if name in self.words else name for name in manifest["classes"]
+        )
+        return read_shards(
+            self.url,
+            stored,
+            manifest["images_a_shard"],
+            label=label,
+            classes=classes,
+            cache_dir=self.cache_dir,
+        )
 
 
 class ShardBatches(EpochBatches):
