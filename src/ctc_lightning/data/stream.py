@@ -153,5 +153,5 @@ class ShardBatches(EpochBatches):
         if not self.shuffle:
             return torch.from_numpy(self.position_N.argsort(kind="stable"))
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
-        turn_N = rng.permutation(self.shard_N.max() + 2)[self.shard_N + 1]  # -1 // n is -1, of absent images
+        turn_N = rng.permutation(self.shard_N.max() + 1)[self.shard_N]  # absent images, -1, go with the last
         return torch.from_numpy(np.lexsort([rng.random(len(turn_N)), turn_N // self.mixed_shards]))
