@@ -5,7 +5,7 @@ import torch
 from scipy.stats import chisquare
 from torch.nn.functional import pad as torch_pad
 
-from ctc_lightning.data.augmentation import Identity, RandomCrop
+from ctc_lightning.data.augmentation import RandomCrop
 
 
 def noise_images(num, channels=3, height=9, width=7):
@@ -17,9 +17,12 @@ def generator(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def offsets(image, cropped, pad):
-    """(dy, dx) in [0, 2 pad] of every crop: the one crop of the replicate-padded original that it equals."""
-    padded = torch_pad(image.double(), (pad,) * 4, mode="replicate").to(torch.uint8)
+MODES = {"replicate": "replicate", "zero": "constant", "reflect": "reflect"}
+
+
+def offsets(image, cropped, pad, mode="replicate"):
+    """(dy, dx) in [0, 2 pad] of every crop: the one crop of the padded original that it equals."""
+    padded = torch_pad(image.double(), (pad,) * 4, mode=MODES[mode]).to(torch.uint8)
     height, width = image.shape[2:]
     found = []
     for b in range(len(image)):
@@ -34,14 +37,15 @@ def offsets(image, cropped, pad):
     return torch.tensor(found)
 
 
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("pad", [1, 2, 4])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_every_crop_is_a_shift_of_the_padded_original(channels, pad, layout):
+def test_every_crop_is_a_shift_of_the_padded_original(channels, pad, layout, mode):
     image = noise_images(16, channels).contiguous(memory_format=layout)
     before = image.clone()
-    cropped = RandomCrop(pad)(image, generator(0))
-    offsets(image, cropped, pad)
+    cropped = RandomCrop(pad, mode)(image, generator(0))
+    offsets(image, cropped, pad, mode)
     assert cropped.dtype == torch.uint8
     assert cropped.shape == image.shape
     assert cropped.is_contiguous(memory_format=torch.channels_last)
@@ -63,18 +67,34 @@ def test_crops_are_a_function_of_the_generator():
     assert not torch.equal(crop(image, generator(5)), crop(image, generator(6)))
 
 
-def test_no_pad_is_no_crop():
+@pytest.mark.parametrize("mode", MODES)
+def test_no_pad_is_no_crop(mode):
     image = noise_images(8)
-    assert torch.equal(RandomCrop(0)(image, generator(0)), image)
+    assert torch.equal(RandomCrop(0, mode)(image, generator(0)), image)
 
 
-def test_identity_is_the_same_tensor_and_draws_nothing():
-    image, g = noise_images(8), generator(0)
-    state = g.get_state()
-    assert Identity()(image, g) is image
-    assert torch.equal(g.get_state(), state)
+def test_a_crop_may_lie_wholly_in_the_black():
+    cropped = RandomCrop(4, "zero")(noise_images(64, height=3, width=2) // 2 + 100, generator(3))
+    black = (cropped == 0).flatten(1).all(1)
+    assert black.any()
+    assert not black.all()
 
 
-def test_refuses_a_negative_pad():
-    with pytest.raises(ValueError, match="-1"):
-        RandomCrop(-1)
+def test_the_draws_of_a_seed_stay_what_they_were():
+    """Golden losses of the whole program depend on them: rows first, then columns, each in [-pad, pad]."""
+    image = noise_images(16)
+    dy, dx = torch.randint(-2, 3, (2, 16), generator=generator(7))
+    assert torch.equal(offsets(image, RandomCrop(2)(image, generator(7)), 2), torch.stack([dy, dx], 1) + 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"), [((-1,), "-1"), ((2, "wrap"), "'wrap'"), ((2, "constant"), "zero")]
+)
+def test_refuses_what_it_cannot_do(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        RandomCrop(*arguments)
+
+
+def test_refuses_to_reflect_more_than_the_image():
+    with pytest.raises(ValueError, match="7 pixels"):
+        RandomCrop(7, "reflect")(noise_images(2), generator(0))
