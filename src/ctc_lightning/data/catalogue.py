@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -18,7 +18,7 @@ def collections() -> Mapping[str, Collection]:
     """Every published ``data=NAME`` that is read from files, with its configuration's own choices."""
     found = {}
     for path in sorted((config_dir() / "data").glob("*.yaml")):
-        config = OmegaConf.load(path)
+        config: Any = OmegaConf.load(path)
         if "collection" not in config or "_target_" in config:  # shards are another one's
             continue
         collection = instantiate(config["collection"])
@@ -54,7 +54,7 @@ def presence(collection: Collection, root: Path) -> Presence:
 
 def table(found: Mapping[str, Collection], root: Path) -> str:
     """One line for each data set: published counts, classes, metric, and whether it is under ``root``."""
-    rows = [("data=", "train", "val", "test", "classes", "metric", "here")]
+    rows: list[tuple[str, ...]] = [("data=", "train", "val", "test", "classes", "metric", "here")]
     for name, collection in found.items():
         counts = [str(collection.counts.get(split, "")) for split in ("train", "val", "test")]
         classes = ", ".join(f"{number}" for number in collection.num_classes.values() if number)

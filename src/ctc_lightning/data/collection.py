@@ -22,7 +22,8 @@ class Collection(ABC):
         title: what people call it.
         counts: official split -> number of images, of "train", "val" and "test" those that the publishers
             (or the field) fixed. Where there is no "val" the data module holds one out of "train".
-        num_classes: name of a label -> its number of classes; the first label is the default one.
+        num_classes: name of a label -> its number of classes, None where the files decide; the first label
+            is the default one.
         metric: what the field reports on it.
         image_size: rows and columns of the images if all have the same, else None.
         channels: 1 or 3.
@@ -37,7 +38,7 @@ class Collection(ABC):
 
     title: ClassVar[str]
     counts: Mapping[str, int]
-    num_classes: Mapping[str, int]
+    num_classes: Mapping[str, int | None]
     metric: ClassVar[Metric] = "top1"
     image_size: int | None = None
     channels: int = 3

@@ -59,7 +59,7 @@ class CollectionDataModule(ImageDataModule):
         **options: Any,
     ) -> None:
         self.collection = collection
-        self.source_labels = tuple(collection.num_classes) or ("class",)
+        self.source_labels = tuple(collection.num_classes)
         source_label = source_label or self.source_labels[0]
         self.targets = {label: "source" for label in self.source_labels if label != source_label}
         super().__init__(source_label=source_label, **options)

@@ -87,6 +87,7 @@ class TorchvisionCollection(Collection):
             label_N, classes = images.labels[name], images.classes[name]
             if len(label_N) != len(images):
                 return f"there are {len(label_N)} labels of {len(images)} images"
+            assert num_classes is not None, "torchvision's data sets have known classes"
             if len(images) and not 0 <= label_N.min() <= label_N.max() < num_classes:
                 return f"labels are {label_N.min()} to {label_N.max()} instead of 0 to {num_classes - 1}"
             if len(classes) != num_classes:

@@ -2,6 +2,7 @@
 
 # N images of the set, B of a batch; C channels, H rows, W columns
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,15 +61,16 @@ class ImageFiles:
         classes: Mapping[str, tuple[str, ...]],
     ) -> "ImageFiles":
         """From paths below ``root``, absolute or relative to it."""
-        names = [Path(path).relative_to(root) if Path(path).is_absolute() else Path(path) for path in paths]
-        return ImageFiles(root, np.array([str(n).encode() for n in names], dtype=np.bytes_), labels, classes)
+        above = os.path.join(root, "")  # noqa: PTH118  # text, not objects: there may be a million
+        names = [os.fsencode(os.fspath(path).removeprefix(above)) for path in paths]
+        return ImageFiles(root, np.array(names, dtype=np.bytes_), labels, classes)
 
     def __len__(self) -> int:
         return len(self.name)
 
     def path(self, row: int) -> Path:
         """Where the file of one image is."""
-        return self.root / self.name[row].decode()
+        return self.root / os.fsdecode(self.name[row])
 
     def rows(self, row_N: Tensor) -> "ImageFiles":
         """Some of the images."""

@@ -47,10 +47,10 @@ def test_only_the_splits_that_there_are(fill, others):
 
 def test_one_folder_is_split_by_shares_of_every_class(fill, tiny_images):
     folder = fill(".", 40)
-    collection = ImageFolder(val_share=0.1, test_share=0.25)
-    assert collection.available(folder) == ("train", "val", "test")
+    collection = ImageFolder(test_share=0.25)
+    assert collection.available(folder) == ("train", "test")
     splits = {split: collection.read(folder, split) for split in collection.available(folder)}
-    for split, num in {"train": 26, "val": 4, "test": 10}.items():
+    for split, num in {"train": 30, "test": 10}.items():
         assert splits[split].labels["class"].bincount().tolist() == [num, num]
         levels = [LEVEL[("cat", "dog")[label]] for label in splits[split].labels["class"].tolist()]
         assert tiny_images.levels(splits[split]) == levels
@@ -58,7 +58,7 @@ def test_one_folder_is_split_by_shares_of_every_class(fill, tiny_images):
     assert len(names) == len(set(names)) == 80
 
 
-def test_the_seed_chooses_the_split_and_the_test_images_do_not_depend_on_the_validation_share(fill):
+def test_the_seed_chooses_the_split(fill):
     folder = fill(".", 40)
 
     def names(split, **options):
@@ -66,23 +66,13 @@ def test_the_seed_chooses_the_split_and_the_test_images_do_not_depend_on_the_val
 
     assert names("test") == names("test")
     assert names("test") != names("test", split_seed=1)
-    assert names("val") != names("val", split_seed=1)
-    assert names("test") == names("test", val_share=0.3)
 
 
-@pytest.mark.parametrize(
-    ("options", "splits"),
-    [
-        ({"val_share": 0}, ("train", "test")),
-        ({"test_share": 0}, ("train", "val")),
-        ({"val_share": 0, "test_share": 0}, ("train",)),
-    ],
-)
-def test_a_share_of_none_is_no_split(fill, options, splits):
+def test_a_share_of_none_is_no_split(fill):
     folder = fill(".", 20)
-    collection = ImageFolder(**options)
-    assert collection.available(folder) == splits
-    assert sum(len(collection.read(folder, split)) for split in splits) == 40
+    collection = ImageFolder(test_share=0)
+    assert collection.available(folder) == ("train",)
+    assert len(collection.read(folder, "train")) == 40
 
 
 def test_one_folder_is_listed_once_for_all_splits(fill, monkeypatch):
@@ -99,13 +89,13 @@ def test_one_folder_is_listed_once_for_all_splits(fill, monkeypatch):
 def test_classes_may_have_the_names_of_splits(fill):
     folder = fill(".", 20, classes=("plane", "train"))
     collection = ImageFolder()
-    assert collection.available(folder) == ("train", "val", "test")
+    assert collection.available(folder) == ("train", "test")
     assert collection.read(folder, "train").classes["class"] == ("plane", "train")
 
 
 def test_numbers_are_not_known_in_advance(fill):
     assert not ImageFolder().counts
-    assert not ImageFolder().num_classes
+    assert dict(ImageFolder().num_classes) == {"class": None}
     folder = fill(".", 2)
     assert ImageFolder().find(folder) == folder
 
@@ -149,15 +139,8 @@ def test_a_root_that_is_not_there(tmp_path, one_sentence):
     one_sentence(error, str(tmp_path / "nowhere"), "data.root=")
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"val_share": -0.1}, "val_share is -0.1"),
-        ({"test_share": 1}, "test_share is 1"),
-        ({"val_share": 0.5, "test_share": 0.5}, "val_share \\+ test_share is 1.0"),
-    ],
-)
-def test_shares_out_of_range(options, says, one_sentence):
-    with pytest.raises(ValueError, match=says) as error:
-        ImageFolder(**options)
+@pytest.mark.parametrize("share", [-0.1, 1])
+def test_a_share_out_of_range(share, one_sentence):
+    with pytest.raises(ValueError, match=f"test_share is {share}") as error:
+        ImageFolder(test_share=share)
     one_sentence(error)

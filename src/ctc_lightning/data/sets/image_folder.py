@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ctc_lightning.data.collection import SPLITS, Collection
+from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.folders import find_classes, list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.splits import hold_out
@@ -15,39 +15,31 @@ class ImageFolder(Collection):
     """Images in class folders, in one of two layouts.
 
     ``train/CLASS/IMAGE``, with ``val`` (or ``valid``, ``validation``) and ``test`` likewise where there are
-    such, which must have the classes of ``train``: these are the splits, and the shares below are not used.
+    such, which must have the classes of ``train``: these are the splits, and the share below is not used.
 
-    ``CLASS/IMAGE``: test images are held out of all, then validation images out of the rest, each a share of
-    every class that `hold_out` chooses.
+    ``CLASS/IMAGE``: test images are held out, a share of every class that `hold_out` chooses.
 
     Args:
-        val_share: in [0, 1), of all images; 0 for no validation split.
         test_share: in [0, 1), of all images; 0 for no test split.
         split_seed: of what is held out.
 
     Raises:
-        ValueError: a share out of range, or shares that leave no training images.
+        ValueError: a share out of range.
     """
 
     title = "Images in folders"
     counts: Mapping[str, int] = {}
-    num_classes: Mapping[str, int] = {}
+    num_classes: Mapping[str, int | None] = {"class": None}
     folder = "."
-    needs = ()
+    needs = (".",)
     how_to_get = "put your images into train/CLASS/, val/CLASS/ and test/CLASS/, or into CLASS/ alone"
     notes = "Splits are the folders train, val and test, or chosen by hash from one folder of class folders."
 
-    def __init__(self, val_share: float = 0.1, test_share: float = 0.2, split_seed: int = 0) -> None:
-        for option, share in {"val_share": val_share, "test_share": test_share}.items():
-            if not 0 <= share < 1:
-                raise ValueError(
-                    f"{option} is {share}, must be at least 0 and below 1: give a share of the images."
-                )
-        if val_share + test_share >= 1:
+    def __init__(self, test_share: float = 0.2, split_seed: int = 0) -> None:
+        if not 0 <= test_share < 1:
             raise ValueError(
-                f"val_share + test_share is {val_share + test_share}, must be below 1: leave training images."
+                f"test_share is {test_share}, must be at least 0 and below 1: give a share of the images."
             )
-        self.val_share = val_share
         self.test_share = test_share
         self.split_seed = split_seed
         self._split: tuple[Path, dict[str, ImageFiles]] | None = None
@@ -69,14 +61,12 @@ class ImageFolder(Collection):
         """The splits of one folder of class folders, which is read once for all of them."""
         if self._split is None or self._split[0] != folder:
             classes, paths, label_N = list_class_folders(folder)
-            rest = ImageFiles.of(folder, paths, {"class": label_N}, {"class": tuple(classes)})
-            splits = {}
-            for split, share in (("test", self.test_share), ("val", self.val_share)):
-                if share:
-                    kept, held = hold_out(rest.labels["class"], round(share * len(paths)), self.split_seed)
-                    splits[split], rest = rest.rows(held), rest.rows(kept)
-            splits["train"] = rest
-            self._split = folder, {split: splits[split] for split in SPLITS if split in splits}
+            files = ImageFiles.of(folder, paths, {"class": label_N}, {"class": tuple(classes)})
+            splits = {"train": files}
+            if self.test_share:
+                kept, held = hold_out(label_N, round(self.test_share * len(files)), self.split_seed)
+                splits = {"train": files.rows(kept), "test": files.rows(held)}
+            self._split = folder, splits
         return self._split[1]
 
 

@@ -24,7 +24,7 @@ class ImageNet100(Collection):
 
     title = "ImageNet-100"
     counts: Mapping[str, int] = {}
-    num_classes: Mapping[str, int] = {}
+    num_classes: Mapping[str, int | None] = {"class": None}
     folder = ImageNet.folder
     needs = ImageNet.needs
     how_to_get = ImageNet.how_to_get
