@@ -74,7 +74,7 @@ def test_a_list_that_is_not_there(tmp_path, one_sentence):
 
 def test_without_a_list_it_can_be_named_but_not_read(folder, one_sentence):
     collection = ImageNet100()
-    assert not collection.num_classes
+    assert dict(collection.num_classes) == {"class": None}
     assert "class_list" in collection.notes
     with pytest.raises(ValueError, match="has no list of classes") as error:
         collection.read(folder, "train")
