@@ -2,6 +2,8 @@
 
 # B images, C channels, H rows, W columns, P sub-policies
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,7 @@ class AutoAugment:
         """(B, C, H, W) uint8 -> the same, channels_last."""
         B, _, H, W = image_BCHW.shape
         device = generator.device
-        amount_P2 = self._amounts(H, W).to(device)
+        amount_P2 = _amounts(self.policy, H, W).to(device)
         policy_B = torch.randint(len(amount_P2), (B,), generator=generator, device=device)
         happens_2B, negative_2B = uniform(generator, 2, 2, B)
         for step in range(2):
@@ -52,12 +54,14 @@ class AutoAugment:
             )
         return image_BCHW
 
-    def _amounts(self, height: int, width: int) -> Tensor:
-        """(P, 2) float64 for images of this size."""
-        return torch.tensor(
-            [
-                [magnitudes(name, NUM_BINS, height, width)[level].item() for name, _, level in pair]
-                for pair in POLICIES[self.policy]
-            ],
-            dtype=torch.float64,
-        )
+
+@cache
+def _amounts(policy: str, height: int, width: int) -> Tensor:
+    """(P, 2) float64 for images of this size."""
+    return torch.tensor(
+        [
+            [magnitudes(name, NUM_BINS, height, width)[level].item() for name, _, level in pair]
+            for pair in POLICIES[policy]
+        ],
+        dtype=torch.float64,
+    )

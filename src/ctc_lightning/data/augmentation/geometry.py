@@ -38,26 +38,30 @@ def warped(image_MCHW: Tensor, matrix_M23: Tensor) -> Tensor:
     return moved.view(M, H, W, C).permute(0, 3, 1, 2)
 
 
-def matrix(name: str, amount_M: Tensor, height: int, width: int) -> Tensor:
-    """(M, 2, 3): what `warped` needs to move images of this size by their amounts.
+def matrices(
+    height: int,
+    width: int,
+    /,
+    *,
+    shear_x: Tensor,
+    shear_y: Tensor,
+    translate_x: Tensor,
+    translate_y: Tensor,
+    rotate: Tensor,
+) -> Tensor:
+    """(M, 2, 3): what `warped` needs to move each of M images of this size by one of these amounts.
 
-    ShearX: rows slide by ``amount`` pixels per pixel below the upper edge; ShearY: columns, right of the left
-    edge. TranslateX, TranslateY: to the right, downwards, by whole pixels, fractions dropped. Rotate: degrees
-    counter-clockwise about the centre.
+    Args:
+        height: H.
+        width: W.
+        shear_x: (M,) pixels by which rows slide for each pixel below the upper edge; 0: they don't.
+        shear_y: likewise columns, right of the left edge.
+        translate_x: to the right, in pixels, fractions dropped.
+        translate_y: downwards.
+        rotate: degrees counter-clockwise about the centre.
     """
-    one_M, zero_M = torch.ones_like(amount_M), torch.zeros_like(amount_M)
-    x, y = (one_M, zero_M, zero_M), (zero_M, one_M, zero_M)
-    if name == "ShearX":
-        x = (one_M, amount_M, amount_M * (height / 2))
-    elif name == "ShearY":
-        y = (amount_M, one_M, amount_M * (width / 2))
-    elif name == "TranslateX":
-        x = (one_M, zero_M, -amount_M.trunc())
-    elif name == "TranslateY":
-        y = (zero_M, one_M, -amount_M.trunc())
-    else:
-        assert name == "Rotate"
-        angle_M = torch.deg2rad(amount_M)
-        cos_M, sin_M = angle_M.cos(), angle_M.sin()
-        x, y = (cos_M, -sin_M, zero_M), (sin_M, cos_M, zero_M)
+    angle_M = torch.deg2rad(rotate)
+    cos_M, sin_M = angle_M.cos(), angle_M.sin()
+    x = [cos_M, shear_x - sin_M, shear_x * (height / 2) - translate_x.trunc()]
+    y = [shear_y + sin_M, cos_M, shear_y * (width / 2) - translate_y.trunc()]
     return torch.stack([*x, *y], dim=1).view(-1, 2, 3)

@@ -8,7 +8,13 @@ from torch import Tensor
 from ctc_lightning.data.augmentation import geometry, photometric
 from ctc_lightning.data.augmentation.chance import Kernel, changed
 
-MOVES = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+MOVES = {
+    "ShearX": "shear_x",
+    "ShearY": "shear_y",
+    "TranslateX": "translate_x",
+    "TranslateY": "translate_y",
+    "Rotate": "rotate",
+}
 BLENDS = {
     "Brightness": photometric.brightness,
     "Color": photometric.saturation,
@@ -63,13 +69,14 @@ def applied(image_BCHW: Tensor, operation_B: Tensor, amount_B: Tensor) -> Tensor
     Returns:
         uint8, channels_last.
     """
-    H, W = image_BCHW.shape[2:]
-    matrix_B23 = torch.zeros(len(amount_B), 2, 3, dtype=amount_B.dtype, device=amount_B.device)
-    group_B = operation_B
-    for name in MOVES:
-        row_M = (operation_B == NAMES.index(name)).nonzero()[:, 0]
-        matrix_B23[row_M] = geometry.matrix(name, amount_B[row_M], H, W)
-        group_B = torch.where(operation_B == NAMES.index(name), _MOVED, group_B)
+    is_move_B = torch.zeros_like(operation_B, dtype=torch.bool)
+    move = {}
+    for name, argument in MOVES.items():
+        is_it_B = operation_B == NAMES.index(name)
+        move[argument] = amount_B * is_it_B
+        is_move_B |= is_it_B
+    matrix_B23 = geometry.matrices(*image_BCHW.shape[2:], **move)
+    group_B = operation_B.masked_fill(is_move_B, _MOVED)
 
     def moved(some_MCHW: Tensor, row_M: Tensor) -> Tensor:
         return geometry.warped(some_MCHW, matrix_B23[row_M].to(some_MCHW.device, non_blocking=True))

@@ -2,6 +2,8 @@
 
 # B images, C channels, H rows, W columns, O operations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -47,8 +49,7 @@ class RandAugment:
         B, _, H, W = image_BCHW.shape
         device = generator.device
         operation_O = torch.tensor([NAMES.index(name) for name in CHOICES], device=device)
-        bins = [magnitudes(name, self.num_magnitude_bins, H, W)[self.magnitude] for name in CHOICES]
-        amount_O = torch.stack(bins).to(device)
+        amount_O = _amounts(self.num_magnitude_bins, self.magnitude, H, W).to(device)
         image_BCHW = channels_last(image_BCHW)
         for _ in range(self.num_ops):
             choice_B = torch.randint(len(CHOICES), (B,), generator=generator, device=device)
@@ -56,3 +57,9 @@ class RandAugment:
             negative_B = (uniform(generator, B) < 0.5) & SIGNED.to(device)[operation_B]
             image_BCHW = applied(image_BCHW, operation_B, torch.where(negative_B, -amount_B, amount_B))
         return image_BCHW
+
+
+@cache
+def _amounts(num_bins: int, level: int, height: int, width: int) -> Tensor:
+    """(O,) float64 for images of this size."""
+    return torch.stack([magnitudes(name, num_bins, height, width)[level] for name in CHOICES])
