@@ -87,6 +87,15 @@ def test_a_builder_may_put_the_pixels_there_itself(cache):
     assert equal(cache.load(not_needed), {"train": image_set(6)})
 
 
+def test_labels_may_be_parts_of_one_tensor(cache):
+    label = torch.arange(10) % 3
+    sets = {"train": image_set(6), "val": image_set(4), "test": image_set(4)}
+    parts = {"train": label[:6], "val": label[6:], "test": label[6:]}
+    cache.load(lambda beside: ({s: ImageSet(i.image, {"class": parts[s]}, {}) for s, i in sets.items()}, {}))
+    for split, images in cache.load(not_needed).items():
+        assert torch.equal(images.labels["class"], parts[split])
+
+
 def test_another_key_is_another_folder(tmp_path):
     caches = [ImageCache(tmp_path, "some.set", {"size": size}) for size in (4, 5)]
     for first, one in enumerate(caches):

@@ -89,6 +89,18 @@ def test_resizing_is_torchvision_s(size, image_size, interpolation, squares, mak
         assert torch.equal(image_CSS, expected(pixels_of(files.path(row))))
 
 
+@pytest.mark.parametrize("kind", ["squares", "arrays"])
+def test_without_validation_images_the_test_images_are_both(kind, make, tmp_path, request):
+    collection = request.getfixturevalue(kind)
+    collection().draw(tmp_path)
+    for _ in range(2):  # built, then found
+        source = make(collection(), val_share=0).image_sets["source"]
+        for split in ("val", "test"):
+            assert numbers(source[split].image) == list(range(12))
+            assert source[split].labels["class"].tolist() == [number % 4 for number in range(12)]
+        assert len(source["train"]) == 40
+
+
 def test_images_of_many_sizes_need_an_image_size(squares, make, tmp_path, one_sentence):
     squares().draw_noise(tmp_path, (12, 9))
     with pytest.raises(ValueError, match="different sizes") as error:

@@ -135,8 +135,13 @@ def test_what_the_network_needs_comes_from_the_data(make, colours):
 
 
 def test_the_two_views_are_cropped_apart(make, noise):
-    for batch in batches(make()):
+    data = make()
+    for batch in batches(data):
         assert not (batch.view == batch.key_view).flatten(1).all(1).any()
+    epochs = [batches(data, "memory_dataloader", epoch) for epoch in range(2)]  # the same rows
+    for one, other in zip(*epochs, strict=True):
+        assert not (one.view == other.view).flatten(1).all(1).any()
+        assert not (one.key_view == other.key_view).flatten(1).all(1).any()
 
 
 def test_without_key_augmentation_the_key_sees_the_very_same_tensor(make, noise):

@@ -99,7 +99,8 @@ class ImageCache:
         for split, images in image_sets.items():
             if not (beside / f"{split}.npy").exists():
                 np.save(beside / f"{split}.npy", images.image.permute(0, 2, 3, 1).contiguous().numpy())
-            labels |= {f"{split}/{label}": y.contiguous() for label, y in images.labels.items()}
+            for label, y_N in images.labels.items():  # splits may share them, which the file format refuses
+                labels[f"{split}/{label}"] = y_N.clone(memory_format=torch.contiguous_format)
         save_file(labels, beside / _LABELS)
         info = {
             "key": self.key,
