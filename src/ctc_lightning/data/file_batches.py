@@ -150,7 +150,10 @@ class FileBatches(Dataset[Samples | Unreadable]):
                 for image_CHW, box in zip(images, box_B4.tolist(), strict=True)
             ]
         for out_SSC, result_CSS in zip(out_BSSC, results, strict=False):
-            out_SSC.copy_(result_CSS.permute(1, 2, 0))
+            if result_CSS.stride(0) == 1:
+                out_SSC.copy_(result_CSS.permute(1, 2, 0))
+            else:  # planes: twice as fast as a copy
+                torch.stack(result_CSS.unbind(0), dim=2, out=out_SSC)
 
 
 def check_choice(option: str, value: str, choices: object) -> None:
