@@ -159,12 +159,9 @@ def main() -> None:
         ),
         *rows,
     )
-    print(
-        f"\nImages/s by wall time: torchvision in {WORKERS} workers, whole batches in {torch.get_num_threads()}"
-    )
-    print(
-        "thread(s) of the main process. Per core: by CPU time of all processes, which other jobs do not enter."
-    )
+    threads = torch.get_num_threads()
+    print(f"\nImages/s: wall time, torchvision in {WORKERS} workers, whole batches in {threads} thread(s).")
+    print("Per core: CPU time of all processes, which other jobs do not enter.")
     verdict(f"crop_flip ≥ {LIMIT} ×", kept=median(faster[0]) >= LIMIT)
 
 

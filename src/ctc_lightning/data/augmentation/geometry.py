@@ -11,7 +11,7 @@ def warped(image_MCHW: Tensor, matrix_M23: Tensor) -> Tensor:
 
     Args:
         image_MCHW: uint8; fastest as channels_last.
-        matrix_M23: maps (x, y, 1) to (x', y'), in pixels from the image's centre; rounded to float32.
+        matrix_M23: maps (x, y, 1) to (x', y'), in pixels from the image's centre; float32.
 
     Returns:
         uint8, channels_last.
@@ -23,7 +23,7 @@ def warped(image_MCHW: Tensor, matrix_M23: Tensor) -> Tensor:
     # Halfway between two pixels rounding decides: so this follows torchvision operation by operation, which
     # goes through coordinates in [-1, 1].
     half_21 = torch.tensor([[0.5 * W], [0.5 * H]], device=device)
-    unit_23M11 = (matrix_M23.to(torch.float32) / half_21).permute(1, 2, 0)[..., None, None]
+    unit_23M11 = (matrix_M23 / half_21).permute(1, 2, 0)[..., None, None]
     x_MHW, y_MHW = (
         (x_W * by_x + y_H1 * by_y).add_(shift).add_(1).mul_(n).sub_(1).mul_(0.5).round_()
         for (by_x, by_y, shift), n in zip(unit_23M11, (W, H), strict=True)

@@ -79,12 +79,13 @@ def applied(image_BCHW: Tensor, operation_B: Tensor, amount_B: Tensor) -> Tensor
     group_B = operation_B.masked_fill(is_move_B, _MOVED)
 
     def moved(some_MCHW: Tensor, row_M: Tensor) -> Tensor:
-        return geometry.warped(some_MCHW, matrix_B23[row_M].to(some_MCHW.device, non_blocking=True))
+        matrix_M23 = matrix_B23[row_M].to(some_MCHW.device, torch.float32, non_blocking=True)
+        return geometry.warped(some_MCHW, matrix_M23)
 
     def kernel(operation: photometric.Operation, offset: float) -> Kernel:
         def adjusted(some_MCHW: Tensor, row_M: Tensor) -> Tensor:
             amount_M = offset + amount_B[row_M]
-            return operation(some_MCHW, amount_M.to(some_MCHW.device, non_blocking=True))
+            return operation(some_MCHW, amount_M.to(some_MCHW.device, torch.float32, non_blocking=True))
 
         return adjusted
 

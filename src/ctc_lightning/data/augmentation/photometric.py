@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 Operation = Callable[[Tensor, Tensor], Tensor]
-"""(M, C, H, W) uint8 and (M,) amounts -> uint8 of the same shape."""
+"""(M, C, H, W) uint8 and (M,) float32 amounts -> uint8 of the same shape."""
 
 
 def levels(value: Tensor) -> Tensor:
@@ -27,14 +27,13 @@ def grey(image_MCHW: Tensor) -> Tensor:
 def blend(image_MCHW: Tensor, other: Tensor, factor_M: Tensor) -> Tensor:
     """Factor · image + (1 - factor) · other, within [0, 255] and rounded down."""
     factor_M111 = factor_M.view(-1, 1, 1, 1)
-    weight_M111, rest_M111 = factor_M111.to(torch.float32), (1 - factor_M111).to(torch.float32)
-    mixed_MCHW = (image_MCHW * weight_M111).add_(other * rest_M111)
+    mixed_MCHW = (image_MCHW * factor_M111).add_(other * (1 - factor_M111))
     return levels(mixed_MCHW.clamp_(0, 255))
 
 
 def brightness(image_MCHW: Tensor, factor_M: Tensor) -> Tensor:
     """Blend with black."""
-    return levels((image_MCHW * factor_M.view(-1, 1, 1, 1).to(torch.float32)).clamp_(0, 255))
+    return levels((image_MCHW * factor_M.view(-1, 1, 1, 1)).clamp_(0, 255))
 
 
 def contrast(image_MCHW: Tensor, factor_M: Tensor) -> Tensor:
@@ -65,7 +64,7 @@ def hue(image_MCHW: Tensor, turn_M: Tensor) -> Tensor:
     sixths.lerp_((blue - red).add_(range_, alpha=2), (value == green).to(torch.float32))
     sixths.lerp_(green - blue, (value == red).to(torch.float32))
     sixths /= range_.clamp(min=1)  # without a range there is no hue, and h does not matter
-    sixths += 6 * turn_M.view(-1, 1, 1).to(torch.float32)
+    sixths += 6 * turn_M.view(-1, 1, 1)
     sixths -= (sixths / 6).floor_().mul_(6)
     planes = []
     for n in (0, 2, 4):
@@ -77,7 +76,7 @@ def hue(image_MCHW: Tensor, turn_M: Tensor) -> Tensor:
 
 def solarize(image_MCHW: Tensor, threshold_M: Tensor) -> Tensor:
     """Invert the values from the threshold, in [0, 255], upwards."""
-    bright_MCHW = image_MCHW >= threshold_M.to(torch.float32).ceil().view(-1, 1, 1, 1).to(torch.uint8)
+    bright_MCHW = image_MCHW >= threshold_M.ceil().view(-1, 1, 1, 1).to(torch.uint8)
     return image_MCHW ^ bright_MCHW.to(torch.uint8).neg_()  # all bits where bright
 
 
@@ -122,8 +121,8 @@ def equalize(image_MCHW: Tensor, _: Tensor) -> Tensor:
     count_KV = count.view(M * C, 256)
     up_to_KV = count_KV.cumsum(1)
     step_K1 = (H * W - count_KV.gather(1, up_to_KV.argmax(1, keepdim=True))) // 255
-    # Quotients of float64 are exact enough to round down, and faster than those of integers.
-    below_KV = (up_to_KV - count_KV + step_K1 // 2).double()
+    # Quotients of float32, of counts below 2^23, are exact enough to round down; those of integers are slow.
+    below_KV = (up_to_KV - count_KV + step_K1 // 2).to(torch.float32)
     spread_KV = (below_KV / step_K1.clamp(min=1)).floor_().clamp_(max=255).to(torch.uint8)
     value_V = torch.arange(256, dtype=torch.uint8, device=bins.device)
     table_KV = torch.where(step_K1 == 0, value_V, spread_KV)
@@ -141,5 +140,5 @@ def sharpness(image_MCHW: Tensor, factor_M: Tensor) -> Tensor:
     inner_MHK = row_MHK[:, 1:-1, C:-C]
     smooth_MHK = sum_MHK.add_(inner_MHK, alpha=4).mul_(1 / 13).round_()
     factor_M11 = factor_M.view(-1, 1, 1)
-    inner_MHK.mul_(factor_M11.to(torch.float32)).add_(smooth_MHK * (1 - factor_M11).to(torch.float32))
+    inner_MHK.mul_(factor_M11).add_(smooth_MHK * (1 - factor_M11))
     return levels(row_MHK.clamp_(0, 255)).view(M, H, W, C).permute(0, 3, 1, 2)
