@@ -120,7 +120,15 @@ def test_what_is_there_can_be_read_without_the_right_to_write(cache, monkeypatch
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("ctc_lightning.data.cache.FileLock", lock)
+    monkeypatch.setattr(Path, "mkdir", lock)
     assert equal(cache.load(not_needed), image_sets())
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, one_sentence):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="may not be written to") as error:
+        ImageCache(tmp_path / "file" / "cache", "some.set", {}).load(not_needed)
+    one_sentence(error, tmp_path / "file" / "cache", "data.cache_dir")
 
 
 def test_training_keeps_no_copy_of_the_pixels_in_memory(tmp_path):

@@ -51,11 +51,21 @@ class ImageCache:
         Args:
             build: makes the image sets, and notes to keep in ``info.json``; may put the large files
                 ``SPLIT.npy`` into the folder it is given, and then returns memory-maps of them.
+
+        Raises:
+            ValueError: the folder cannot be written to; whatever ``build`` raises.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.damage() is None:  # asks for no right to write
             return self._open()
-        with FileLock(self._beside("lock")):
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._beside("lock")).acquire()
+        except OSError as problem:
+            raise ValueError(
+                f"The folder {self.path.parent} for decoded images may not be written to "
+                f"({problem.strerror}); set data.cache_dir to another one."
+            ) from problem
+        with lock:
             damage = self.damage()
             if damage is not None:
                 if self.path.exists():

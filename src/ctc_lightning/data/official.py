@@ -126,7 +126,13 @@ def _check_record(records: Path, folder: Path, name: str, made: Mapping[str, Any
     place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     path = records / f"{name}_{place}_share_{made['share']}_seed_{made['seed']}.json"
     if not path.exists():
-        write_atomically(path, json.dumps({"folder": str(folder.resolve()), **made}, indent=2) + "\n")
+        try:
+            write_atomically(path, json.dumps({"folder": str(folder.resolve()), **made}, indent=2) + "\n")
+        except OSError as problem:
+            raise ValueError(
+                f"data={name}: {records}, where held-out splits are written down, may not be written to "
+                f"({problem.strerror}); set data.cache_dir to another folder."
+            ) from problem
         return
     written = json.loads(path.read_text())
     changed = [key for key in made if written.get(key) != made[key]]
