@@ -31,7 +31,7 @@ def texture(seed: int, size: tuple[int, int] = SIZE) -> NDArray[np.uint8]:
         cell = torch.randn((1, 3, *cells), generator=generator)
         cell = 0.6 * cell.mean(1, keepdim=True) + 0.4 * cell  # colours vary less than brightness
         image_1CHW += 0.62**octave * interpolate(cell, size, mode="bicubic")
-    noise = 0.02 + 0.03 * torch.rand((), generator=generator)  # the sensor's, in good and in bad light
+    noise = 0.02 + 0.09 * torch.rand((), generator=generator)  # the sensor's, in good and in bad light
     image_1CHW += noise * torch.randn((1, 1, *size), generator=generator)
     pixel_HWC = (128 + 150 * image_1CHW[0]).clamp(0, 255).byte().permute(1, 2, 0)
     return pixel_HWC.numpy()

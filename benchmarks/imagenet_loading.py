@@ -91,8 +91,14 @@ def module(kind: type[FileDataModule], root: Path) -> FileDataModule:
     return data
 
 
+def loaded(data: FileDataModule) -> Epoch:
+    """Batches of uint8 crops, as they go to a GPU, which flips and standardises them."""
+    loader = data.train_dataloader()
+    return lambda: loader
+
+
 def ready(data: FileDataModule) -> Epoch:
-    """Batches as the training step reads them: flipped and standardised as a whole."""
+    """The same, flipped and standardised as a whole by this process: without a GPU."""
     loader = data.train_dataloader()
 
     def epoch() -> Iterator[Any]:
@@ -120,9 +126,9 @@ def cpu_seconds() -> float:
 
 
 def main() -> None:
-    """Wall time, as it is the workers that do the work; and the CPU time of all processes."""
+    """Wall time, as it is the workers that do the work; and CPU time, which other jobs do not enter."""
     rounds = start(rounds=7)
-    print(f"But for the workers: wall time, {NUM_WORKERS} workers, batches of {B}.")
+    print(f"Here: wall time, {NUM_WORKERS} workers, batches of {B}; per core: CPU time of all processes.")
     with tempfile.TemporaryDirectory() as folder:
         images, shards = Path(folder) / "images", Path(folder) / "shards"
         write_images(images)
@@ -132,10 +138,12 @@ def main() -> None:
         files, stream = module(FileDataModule, images), module(StreamDataModule, shards)
         epochs = {
             "torchvision": plain(images),
-            "files": ready(files),
-            "shards": ready(stream),
-            "files, decoding alone": decoding(files),
-            "shards, decoding alone": decoding(stream),
+            "files": loaded(files),
+            "shards": loaded(stream),
+            "files, finished on the CPU": ready(files),
+            "shards, finished on the CPU": ready(stream),
+            "files, decoded and thrown away": decoding(files),
+            "shards, decoded and thrown away": decoding(stream),
         }
         cpu: dict[str, list[float]] = {name: [] for name in epochs}
 
@@ -152,9 +160,9 @@ def main() -> None:
         wall = interleave({name: timed(name) for name in epochs}, rounds)
     cpu = {name: seconds[1:] for name, seconds in cpu.items()}
     faster = {name: ratios(wall["torchvision"], seconds) for name, seconds in wall.items()}
-    limit = {name: wall.get(f"{name}, decoding alone", wall[name]) for name in wall}
+    limit = {name: wall.get(f"{name.split(',')[0]}, decoded and thrown away", wall[name]) for name in wall}
     table(
-        ("", "images / s", "images / s / core", "× torchvision", "CPU × torchvision", "% of decoding alone"),
+        ("", "images / s", "images / s / core", "× torchvision", "× torchvision, CPU", "% of decoding alone"),
         *(
             (
                 name,
@@ -168,8 +176,10 @@ def main() -> None:
         ),
     )
     verdict(
-        f"files are loaded at least {FILES_FASTER} ×, shards {SHARDS_FASTER} × as fast as by torchvision",
-        kept=median(faster["files"]) >= FILES_FASTER and median(faster["shards"]) >= SHARDS_FASTER,
+        f"files at least {FILES_FASTER} ×, also finished on the CPU, and shards {SHARDS_FASTER} × as fast",
+        kept=median(faster["files, finished on the CPU"]) >= FILES_FASTER
+        and median(faster["files"]) >= FILES_FASTER
+        and median(faster["shards"]) >= SHARDS_FASTER,
     )
 
 
