@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             num_workers=options.workers,
             skip=options.on_error == "skip",
         )
-    except (ValueError, OSError, ImportError) as problem:
+    except (ValueError, OSError) as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 2
     sys.stdout.write(text)
@@ -92,8 +92,7 @@ def prepare(source: Path, output: Path, *, size: int, quality: int, num_workers:
 
     Raises:
         ValueError: a value out of range, an output that exists, folders without classes or images, a class
-            that the training images lack, unreadable files.
-        ImportError: litdata is not installed.
+            that the training images lack, unreadable files; litdata is not installed.
     """
     litdata()
     _check(output, size, quality, num_workers)

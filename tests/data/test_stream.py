@@ -165,7 +165,7 @@ def test_the_memory_loader_gives_every_image_once_augmented(shards):
 
 
 def test_object_storage_gives_what_the_folder_gives_and_keeps_whole_shards(shards, tmp_path):
-    remote = data_module(f"local:{shards}", shard_cache=str(tmp_path), num_workers=2)
+    remote = data_module(f"local:{shards}/", shard_cache=str(tmp_path), num_workers=2)
     for epoch in (0, 1):
         for ours, theirs in zip(epoch_of(remote, epoch), epoch_of(data_module(shards), epoch), strict=True):
             torch.testing.assert_close(ours.index, theirs.index)
@@ -274,6 +274,14 @@ def test_a_shard_that_is_gone_is_told_and_not_waited_for(tmp_path, tree):
         chunk.unlink()
     with pytest.raises(ValueError, match=r"^image \d+ of the train shards in .* cannot be read: "):
         epoch_of(data)
+
+
+def test_without_litdata_the_remedy_is_told(shards, monkeypatch):
+    monkeypatch.setitem(sys.modules, "litdata", None)
+    with pytest.raises(
+        ValueError, match=r"^litdata is not installed.*pip install 'ctc-lightning\[stream\]'\.$"
+    ):
+        data_module(shards)
 
 
 def test_one_shard_at_a_time_is_the_least():

@@ -33,13 +33,13 @@ def litdata() -> ModuleType:
     """The engine of the shards, which training from them and making them need, and nothing else.
 
     Raises:
-        ImportError: it is not installed.
+        ValueError: it is not installed.
     """
     try:
         engine = import_module("litdata")
         import_module("litdata.streaming.downloader")
     except ImportError as problem:
-        raise ImportError(
+        raise ValueError(
             "litdata is not installed, which reads and writes shards: pip install 'ctc-lightning[stream]'."
         ) from problem
     return engine

@@ -35,8 +35,8 @@ class StreamDataModule(FileDataModule):
         **options: of `FileDataModule`.
 
     Raises:
-        ImportError: litdata is not installed.
-        ValueError: as `FileDataModule`; in `setup`, shards that are missing or incomplete.
+        ValueError: as `FileDataModule`; litdata is not installed; in `setup`, shards that are missing or
+            incomplete.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class StreamDataModule(FileDataModule):
         litdata()
         if mixed_shards < 1:
             raise ValueError(f"mixed_shards is {mixed_shards}, must be at least 1: raise it.")
-        url = root if is_remote(root) else str(Path(root).expanduser())
+        url = root.rstrip("/") if is_remote(root) else str(Path(root).expanduser())
         prepared = PreparedCollection(collection, url, shard_cache)
         super().__init__(root=root, collection=prepared, **options)
         self.mixed_shards = mixed_shards
