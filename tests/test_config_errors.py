@@ -185,7 +185,11 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
         (["data.augmentation=none"], "'none', must be an augmentation: choose one by data/augmentation@"),
         (["callbacks.transfer_probe.targets=hie"], "target 'hie' is unknown"),
         (
-            ["network=any", "network.backbone=timm/vit_tiny_patch16_224"],
+            [
+                "network=any",
+                "network.backbone=timm/vit_tiny_patch16_224",
+                "+network.backbone_options.img_size=224",
+            ],
             r"the network does not take images of shape \(3, 32, 32\)",
         ),
         (["trainer.devices=0"], r"devices=0.* \(in trainer\)"),

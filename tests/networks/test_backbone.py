@@ -141,3 +141,16 @@ def test_options_reach_the_library():
             if isinstance(m, timm.layers.DropPath)
         ]
     assert max(m.drop_prob for m in drops) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("name", ["timm/vit_tiny_patch16_224", "torchvision/vit_b_32", "timm/resnet18"])
+def test_a_network_made_for_one_size_is_made_for_the_data_s(name):
+    backbone = create_backbone(name, image_size=64).eval()
+    with torch.no_grad():
+        assert backbone(torch.zeros(1, 3, 64, 64)).shape == (1, backbone.num_features)
+
+
+def test_a_size_that_the_user_gives_comes_before_the_data_s():
+    backbone = create_backbone("timm/vit_tiny_patch16_224", image_size=64, img_size=96).eval()
+    with torch.no_grad():
+        assert backbone(torch.zeros(1, 3, 96, 96)).shape == (1, backbone.num_features)
