@@ -267,6 +267,18 @@ def test_shards_that_are_not_complete_are_refused(tmp_path, tree):
         data_module(tmp_path / "shards")
 
 
+def test_object_storage_that_cannot_be_reached_is_told(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("no credentials")
+
+    monkeypatch.setattr("litdata.streaming.downloader.get_downloader", refuse)
+    with pytest.raises(
+        ValueError, match=r"^s3://bucket/shards holds no .*RuntimeError: no credentials"
+    ) as it:
+        data_module("s3://bucket/shards/", cache_dir="unused")
+    assert "\n" not in str(it.value)
+
+
 def test_a_shard_that_is_gone_is_told_and_not_waited_for(tmp_path, tree):
     prepare(tree, tmp_path / "shards", size=8, quality=90, num_workers=0, skip=False)
     data = data_module(tmp_path / "shards")

@@ -73,6 +73,8 @@ def decode_bytes(data: bytes, name: str, channels: int = 3) -> Tensor:
     Grey is repeated to RGB; CMYK, palette, 1-bit images and those with alpha (which is dropped) become what
     Pillow's ``convert`` makes of them; 16-bit grey v becomes round(v / 257); Exif orientation is applied.
 
+    Bytes changed in the middle of a JPEG pass, with wrong pixels, as they do with Pillow: libjpeg only warns.
+
     JPEG goes through torchvision, which ``benchmarks/decoders.py`` found faster than Pillow at equal pixels,
     all else through Pillow.
 

@@ -121,7 +121,7 @@ def read_manifest(url: str) -> dict[str, Any]:
         manifest = json.loads(fetch(url, MANIFEST))
     except (OSError, json.JSONDecodeError) as problem:
         raise ValueError(
-            f"{url} holds no complete shards, as {MANIFEST} cannot be read there: make them by "
+            f"{url} holds no complete shards, as {MANIFEST} cannot be read there ({problem}): make them by "
             "python -m ctc_lightning.prepare IMAGES OUTPUT, and set data.root=OUTPUT."
         ) from problem
     if manifest.get("format") != FORMAT:
@@ -168,14 +168,17 @@ def fetch(url: str, name: str) -> bytes:
     """The content of a small file beside the shards, from a folder or from object storage.
 
     Raises:
-        OSError: it is not there.
+        OSError: it is not there, or the storage cannot be reached.
     """
     if not is_remote(url):
         return (Path(url) / name).read_bytes()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / name
-        downloader = litdata().streaming.downloader.get_downloader(url, folder, [])
-        downloader.download_file(f"{url}/{name}", str(copy))
+        try:
+            downloader = litdata().streaming.downloader.get_downloader(url, folder, [])
+            downloader.download_file(f"{url}/{name}", str(copy))
+        except Exception as problem:  # every storage's library has errors of its own
+            raise OSError(f"{type(problem).__name__}: {problem}") from problem
         return copy.read_bytes()
 
 
