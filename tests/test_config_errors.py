@@ -182,7 +182,7 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
         (["model.queue_size=64.5"], "size is 64.5; give a whole number of at least 1"),
         (["data.batch_size=32.5"], "batch_size is 32.5; give a whole number of at least 1"),
         (["trainer.accumulate_grad_batches=0"], "accumulate_grad_batches is 0; give a whole number"),
-        (["data.augmentation=none"], "'none', must be an augmentation: choose one by data/augmentation@"),
+        (["data.augmentation=none"], "'none', must be an augmentation: choose one by data/augmentation=crop"),
         (["callbacks.transfer_probe.targets=hie"], "target 'hie' is unknown"),
         (
             [

@@ -321,11 +321,11 @@ def test_a_full_check_passes_whole_files(make, colours):
 
 
 @pytest.mark.parametrize("option", ["augmentation", "key_augmentation"])
-def test_a_crop_to_another_size_is_refused_not_ignored(option, make, one_sentence):
-    make(setup=False, **{option: RandomResizedCrop(6)})
+def test_a_crop_to_another_size_is_refused_not_ignored(option, colours, make, one_sentence):
+    make(**{option: RandomResizedCrop(6)})
     with pytest.raises(ValueError, match=option) as error:
-        make(setup=False, **{option: Compose(RandomResizedCrop(7))})
-    one_sentence(error, "7 pixels", "the 6", "data.image_size", "null")
+        make(**{option: Compose(RandomResizedCrop(7))})
+    one_sentence(error, "7 pixels", "the 6", "null")
 
 
 def test_a_data_set_in_one_file_is_refused_with_what_to_use(arrays, colours, make, one_sentence):

@@ -1,7 +1,7 @@
 """What a data set is: its official splits, its metric, and how its files are read."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -65,6 +65,10 @@ class Collection(ABC):
             ValueError: files that are not what they should be. (That paths of ``needs`` exist has been
                 checked, that the counts are right will be.)
         """
+
+    def class_names(self, folders: Sequence[str]) -> tuple[str, ...]:
+        """What classes are called whose images lie in folders of these names."""
+        return tuple(folders)
 
     def available(self, folder: Path) -> tuple[str, ...]:
         """The splits that it has in ``folder``."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ctc_lightning.batch import Batch
-from ctc_lightning.data.augmentation import Augmentation, Identity
+from ctc_lightning.data.augmentation import Augmentation, Identity, split_crop
 from ctc_lightning.data.image_set import Images, Samples
 from ctc_lightning.data.sampler import EpochBatches
 from ctc_lightning.data.standardise import Standardise
@@ -83,9 +83,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         super().__init__()
         for option, views in {"augmentation": augmentation, "key_augmentation": key_augmentation}.items():
             if views is not None and not callable(views):
+                place = "" if option == "augmentation" else f"@data.{option}"
                 raise ValueError(
                     f"{option} is {views!r}, must be an augmentation: choose one by "
-                    f"data/augmentation@data.{option}=crop, or null."
+                    f"data/augmentation{place}=crop, or null."
                 )
         for option, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
             if size < 1:
@@ -96,6 +97,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.source_label = source_label
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
+        self.augmentations = {"augmentation": augmentation, "key_augmentation": key_augmentation}
         self.augmentation = augmentation or Identity()
         self.key_augmentation = key_augmentation
         self.seed = seed
@@ -133,15 +135,26 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Make the image sets and all that follows from them, once; later calls do nothing."""
         if hasattr(self, "standardise"):
             return
+        self.check_source_label()
         self.image_sets = self.make()
         train = self.image_sets["source"]["train"]
-        self.check_source_label()
         self.num_images = len(train)
         self.check_batch_size(self.num_images)
         self.classes = tuple(train.classes.get(self.source_label, ()))
         self.num_classes = len(self.classes) or int(train.labels[self.source_label].max()) + 1
         self.image_shape = self.find_shape()
+        self.check_crops()
         self.standardise = Standardise(*self.statistics(), self.image_shape)
+
+    def check_crops(self) -> None:
+        """Refuse a random crop to another size than the images are shown at."""
+        for option, augmentation in self.augmentations.items():
+            crop = split_crop(augmentation)[0] if augmentation is not None else None
+            if crop is not None and crop.size not in {None, *self.image_shape[1:]}:
+                raise ValueError(
+                    f"{option} crops to {crop.size} pixels, must crop to the {self.image_shape[-1]} of the "
+                    "images: set its size to null."
+                )
 
     def check_source_label(self) -> None:
         """Refuse a label that the data do not have."""

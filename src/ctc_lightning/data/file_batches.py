@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2.functional import center_crop, resize, resized_crop
+from torchvision.transforms.v2.functional import center_crop, resize
 
 from ctc_lightning.data.augmentation import RandomResizedCrop
 from ctc_lightning.data.decode import UnreadableImage, decode
@@ -146,7 +146,7 @@ class FileBatches(Dataset[Samples | Unreadable]):
             height_B, width_B = torch.tensor([image_CHW.shape[1:] for image_CHW in images]).T
             box_B4 = crop.boxes(height_B, width_B, generator)
             results = [
-                resized_crop(image_CHW, *box, [self.fit.size] * 2, self.fit.mode, antialias=True)
+                resize(cut(image_CHW, *box), [self.fit.size] * 2, self.fit.mode, antialias=True)
                 for image_CHW, box in zip(images, box_B4.tolist(), strict=True)
             ]
         for out_SSC, result_CSS in zip(out_BSSC, results, strict=False):
@@ -154,6 +154,12 @@ class FileBatches(Dataset[Samples | Unreadable]):
                 out_SSC.copy_(result_CSS.permute(1, 2, 0))
             else:  # planes: twice as fast as a copy
                 torch.stack(result_CSS.unbind(0), dim=2, out=out_SSC)
+
+
+def cut(image_CHW: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+    """A box of the image, as a copy of its own with the channels innermost: what resizes fastest."""
+    box_HWC = image_CHW[:, top : top + height, left : left + width].permute(1, 2, 0).contiguous()
+    return box_HWC.permute(2, 0, 1)
 
 
 def check_choice(option: str, value: str, choices: object) -> None:

@@ -72,12 +72,6 @@ class FileDataModule(CollectionDataModule):
         self.key_crop = None
         if self.key_augmentation is not None:
             self.key_crop, self.key_augmentation = split_crop(self.key_augmentation)
-        for option, crop in {"augmentation": self.crop, "key_augmentation": self.key_crop}.items():
-            if crop is not None and crop.size not in {None, image_size}:
-                raise ValueError(
-                    f"{option} crops to {crop.size} pixels, must crop to the {image_size} of "
-                    "data.image_size: set its size to null."
-                )
 
     def make(self) -> Mapping[str, Mapping[str, ImageFiles]]:
         """List the files; with ``check=full``, decode them all once."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -99,8 +98,3 @@ class Samples(NamedTuple):
     seed: int | None
     key_image: Tensor | None = None
     num_replaced: int = 0
-
-
-def channels_last(image_NCHW: Tensor) -> Tensor:
-    """The same images, laid out as (N, H, W, C) in memory."""
-    return image_NCHW.contiguous(memory_format=torch.channels_last)

@@ -13,7 +13,6 @@ from torch import Tensor
 from ctc_lightning.data.collection import SPLITS, Collection
 from ctc_lightning.data.from_files import FileDataModule
 from ctc_lightning.data.sampler import EpochBatches
-from ctc_lightning.data.sets.imagenet import ImageNet, wordnet_names
 from ctc_lightning.data.shards import ShardFiles, is_remote, litdata, read_manifest, read_shards
 
 
@@ -86,7 +85,7 @@ class PreparedCollection(Collection):
         self.counts, self.num_classes = collection.counts, collection.num_classes
         self.counts_may_differ, self.notes = collection.counts_may_differ, collection.notes
         self.how_to_get = "python -m ctc_lightning.prepare IMAGES OUTPUT makes it"
-        self.words = wordnet_names() if isinstance(collection, ImageNet) else {}
+        self.class_names = collection.class_names  # type: ignore[method-assign]
         self.url, self.cache_dir = url, cache_dir
 
     def available(self, folder: Path) -> tuple[str, ...]:
@@ -103,9 +102,7 @@ class PreparedCollection(Collection):
         manifest = read_manifest(self.url)
         stored = split if split in manifest["splits"] else "val"
         label = next(iter(self.num_classes), "class")
-        classes = tuple(
-            f"{self.words[name]} ({name})" if name in self.words else name for name in manifest["classes"]
-        )
+        classes = self.class_names(manifest["classes"])
         return read_shards(
             self.url,
             stored,

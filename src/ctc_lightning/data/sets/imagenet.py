@@ -43,6 +43,10 @@ class ImageNet(Collection):
             )
         return read_wnids(folder, split, wnids)
 
+    def class_names(self, folders: Sequence[str]) -> tuple[str, ...]:
+        """See `Collection.class_names`."""
+        return named(folders)
+
 
 def read_wnids(folder: Path, split: str, wnids: Sequence[str], *, only_those: bool = False) -> ImageFiles:
     """Some or all classes of ImageNet's folders.
@@ -58,9 +62,13 @@ def read_wnids(folder: Path, split: str, wnids: Sequence[str], *, only_those: bo
     """
     base = folder / FOLDERS[split]
     _, paths, label_N = list_class_folders(base, wnids, only_those=only_those)
+    return ImageFiles.of(base, paths, {"class": label_N}, {"class": named(wnids)})
+
+
+def named(wnids: Sequence[str]) -> tuple[str, ...]:
+    """Each WordNet ID behind its word, such as "crane (n02012849)"; unknown ones as they are."""
     names = wordnet_names()
-    classes = tuple(f"{names[wnid]} ({wnid})" if wnid in names else wnid for wnid in wnids)
-    return ImageFiles.of(base, paths, {"class": label_N}, {"class": classes})
+    return tuple(f"{names[wnid]} ({wnid})" if wnid in names else wnid for wnid in wnids)
 
 
 def wordnet_names() -> dict[str, str]:
