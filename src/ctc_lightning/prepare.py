@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from PIL import Image
 from safetensors.numpy import save_file
 from torchvision.transforms.v2.functional import InterpolationMode, resize
@@ -53,9 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--size", type=int, default=256, help="of the shorter side, never enlarged (default: 256)"
     )
     parser.add_argument("--quality", type=int, default=90, help="of the JPEGs, 1 to 100 (default: 90)")
-    parser.add_argument(
-        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="default: the cores"
-    )
+    parser.add_argument("--workers", type=int, default=cpu_count(), help="default: the cores")
     parser.add_argument("--on-error", choices=("stop", "skip"), default="stop", help="at an unreadable image")
     options = parser.parse_args(argv)
     logging.basicConfig(format="%(levelname)s: %(message)s")

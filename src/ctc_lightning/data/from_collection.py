@@ -1,8 +1,9 @@
 """What the data modules of a collection share: where it lies, its splits, and how strictly it is read."""
 
-import os
 from pathlib import Path
 from typing import Any
+
+from joblib import cpu_count
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.data_module import ImageDataModule
@@ -92,9 +93,7 @@ class CollectionDataModule(ImageDataModule):
         """Processes that decode, for each process that trains."""
         if self._num_workers is not None:
             return self._num_workers
-        # Only Linux says which cores this process may use.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, cores // (self.trainer.num_devices if self.trainer else 1))
+        return max(1, cpu_count() // (self.trainer.num_devices if self.trainer else 1))
 
     def folder(self) -> Path:
         """Where the data set lies.
