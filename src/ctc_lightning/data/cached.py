@@ -142,5 +142,4 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
         name: value if isinstance(value, int | float | str | bool | None) else str(value)
         for name, value in sorted(values.items())
         if not name.startswith("_")
-        if not name.startswith("_")
     }
