@@ -20,7 +20,7 @@ PARTS = {
 # Each layer imports from those above it; a file from its own folder as well
 LAYERS = [
     {"batch", "distributed", "paths"},
-    {"key_encoder", "memory", "networks", "optim", "data", "evaluation"},
+    {"key_encoder", "memory", "networks", "optim", "data", "evaluation", "metrics"},
     {"contrast"},  # reads the keys that a memory hands out
     {"stage"},
     {"module"},

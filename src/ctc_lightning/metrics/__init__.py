@@ -1,0 +1,20 @@
+"""Numbers about features that need no training, accumulated over batches and ranks."""
+
+from ctc_lightning.metrics.effective_rank import EffectiveRank
+from ctc_lightning.metrics.feature_norm import FeatureNorm
+from ctc_lightning.metrics.hypersphere import Alignment, Uniformity
+from ctc_lightning.metrics.linear_cka import LinearCKA
+from ctc_lightning.metrics.nearest_centre import NearestCentreAgreement
+from ctc_lightning.metrics.neural_collapse import NeuralCollapse
+from ctc_lightning.metrics.variability_collapse_index import VariabilityCollapseIndex
+
+__all__ = [
+    "Alignment",
+    "EffectiveRank",
+    "FeatureNorm",
+    "LinearCKA",
+    "NearestCentreAgreement",
+    "NeuralCollapse",
+    "Uniformity",
+    "VariabilityCollapseIndex",
+]
