@@ -153,6 +153,20 @@ def test_a_part_of_a_split_is_a_stratified_draw_of_what_remains(squares, tmp_pat
     assert names(part["test"]) == names(whole["test"])
 
 
+def test_all_but_a_few_images_of_a_split_can_be_used(squares, tmp_path, read):
+    squares().draw(tmp_path)
+    assert len(read(squares(), sizes={"test": 11})["test"]) == 11
+
+
+def test_another_choice_of_the_collection_has_a_record_of_its_own(squares, tmp_path, read):
+    """As EMNIST's splits and SVHN's extra images, which lie in one folder and differ in number."""
+    for num in (40, 44, 44):
+        squares(train=num, test=12).draw(tmp_path)
+        splits = read(squares(train=num, test=12))
+        assert len(splits["train"]) + len(splits["val"]) == num
+    assert len(list((tmp_path / "records").iterdir())) == 2
+
+
 def test_a_validation_split_of_its_own_is_left_alone(squares, tmp_path, read):
     collection = squares(train=16, val=8, test=4)
     collection.draw(tmp_path)

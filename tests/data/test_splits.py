@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from ctc_lightning.data.splits import digest, hold_out, take_each
+from ctc_lightning.data.splits import digest, draw, hold_out, take_each
 
 
 def labels(*counts, seed=0):
@@ -155,3 +155,23 @@ def test_digest_names_the_rows():
     written = bytes([3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0])
     assert digest(rows) == hashlib.sha256(written).hexdigest()[:16]
     assert digest(rows) != digest(rows.flip(0))
+
+
+def test_a_draw_is_what_would_be_held_out_where_classes_can_keep_an_image():
+    label_N = labels(20, 30, 7)
+    assert draw(label_N, 20, 7).tolist() == hold_out(label_N, 20, 7)[1].tolist()
+
+
+@pytest.mark.parametrize("num", range(1, 10))
+def test_a_draw_may_take_all_of_a_class_and_classes_of_one_image(num):
+    label_N = labels(1, 5, 3)
+    rows = draw(label_N, num, 0)
+    assert len(set(rows.tolist())) == num
+    for count, drawn in zip((1, 5, 3), torch.bincount(label_N[rows], minlength=3).tolist(), strict=True):
+        assert abs(drawn - num * count / 9) < 1
+
+
+def test_a_class_that_cannot_be_split_is_called_by_its_name(one_sentence):
+    with pytest.raises(ValueError, match="Class 'plum' has 1 image") as error:
+        hold_out(labels(5, 1), 2, 0, ("apple", "plum"))
+    one_sentence(error, "at least 2", "add images")

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -16,7 +17,8 @@ class Collection(ABC):
 
     One subclass and one file for each data set: what differs between data sets is here, what they share is
     in the data modules. Constructor arguments are the data set's own choices (EMNIST's split, DTD's
-    partition) and stand in ``conf/data/NAME.yaml`` under ``collection``.
+    partition) and stand in ``conf/data/NAME.yaml`` under ``collection``. They are kept as attributes of the
+    same names; otherwise override `choices`.
 
     Attributes:
         title: what people call it.
@@ -69,6 +71,10 @@ class Collection(ABC):
     def class_names(self, folders: Sequence[str]) -> tuple[str, ...]:
         """What classes are called whose images lie in folders of these names."""
         return tuple(folders)
+
+    def choices(self) -> dict[str, str]:
+        """What it was made with, as text: the files alone do not say which of their images it reads."""
+        return {name: str(getattr(self, name)) for name in signature(type(self)).parameters}
 
     def available(self, folder: Path) -> tuple[str, ...]:
         """The splits that it has in ``folder``."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import Images
-from ctc_lightning.data.splits import digest, hold_out
+from ctc_lightning.data.splits import digest, draw, hold_out
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +71,16 @@ def read_splits(
         _check_counts(collection, splits, folder, name)
     if "val" not in splits and val_share > 0:
         train = splits["train"]
-        label_N = next(iter(train.labels.values()))
-        kept, held = hold_out(label_N, round(val_share * len(train)), split_seed)
+        label, label_N = next(iter(train.labels.items()))
+        num_held = round(val_share * len(train))
+        kept, held = hold_out(label_N, num_held, split_seed, train.classes.get(label, ()))
         made = {"share": val_share, "seed": split_seed, "of": len(train), "rows": digest(held)}
-        _check_record(records, folder, name, made)
+        _check_record(records, folder, name, collection.choices(), made)
         splits["train"], splits["val"] = train.rows(kept), train.rows(held)
     for split, size in sizes.items():
         if size is not None and split in splits and size < len(splits[split]):
             label_N = next(iter(splits[split].labels.values()))
-            splits[split] = splits[split].rows(hold_out(label_N, size, split_seed)[1])
+            splits[split] = splits[split].rows(draw(label_N, size, split_seed))
     if len(splits) == 1:
         raise ValueError(
             f"data={name}: {folder} has training images only, of which data.val_share is {val_share}; "
@@ -121,9 +122,15 @@ def _check_counts(collection: Collection, splits: Mapping[str, Images], folder: 
         )
 
 
-def _check_record(records: Path, folder: Path, name: str, made: Mapping[str, Any]) -> None:
-    """Write the held-out split down, or compare it with what is written."""
-    place = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
+def _check_record(
+    records: Path, folder: Path, name: str, choices: Mapping[str, str], made: Mapping[str, Any]
+) -> None:
+    """Write the held-out split down, or compare it with what is written.
+
+    Another choice, as of EMNIST's split, has other training images, and a record of its own.
+    """
+    where = json.dumps([str(folder.resolve()), choices], sort_keys=True)
+    place = hashlib.sha256(where.encode()).hexdigest()[:8]
     path = records / f"{name}_{place}_share_{made['share']}_seed_{made['seed']}.json"
     if not path.exists():
         try:

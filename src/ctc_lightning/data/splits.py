@@ -3,12 +3,13 @@
 # N images, K of a class, C classes that have any; M rows chosen; L labels of an image with several
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
-def hold_out(label_N: Tensor, num: int, seed: int) -> tuple[Tensor, Tensor]:
+def hold_out(label_N: Tensor, num: int, seed: int, classes: Sequence[str] = ()) -> tuple[Tensor, Tensor]:
     """Hold out ``num`` images, of each class its share.
 
     A class of K images gives num · K / N of them, rounded down; what is then lacking to ``num`` comes one by
@@ -21,6 +22,7 @@ def hold_out(label_N: Tensor, num: int, seed: int) -> tuple[Tensor, Tensor]:
         label_N: (N,) int64, classes counted from 0; or (N, L), of which all rows count as one class.
         num: how many to hold out.
         seed: any integer.
+        classes: what an error calls the classes, in order; may be empty.
 
     Returns:
         The rows kept and the rows held out, both ascending int64.
@@ -31,8 +33,9 @@ def hold_out(label_N: Tensor, num: int, seed: int) -> tuple[Tensor, Tensor]:
     class_N = label_N if label_N.ndim == 1 else torch.zeros(len(label_N), dtype=torch.int64)
     count_C = torch.bincount(class_N).tolist()
     if lonely := [label for label, count in enumerate(count_C) if count == 1]:
+        first = repr(classes[lonely[0]]) if classes and label_N.ndim == 1 else lonely[0]
         raise ValueError(
-            f"Class {lonely[0]} has 1 image, must have at least 2 to be split ({len(lonely)} such "
+            f"Class {first} has 1 image, must have at least 2 to be split ({len(lonely)} such "
             "class(es) in all): add images, or leave the class out."
         )
     most = len(class_N) - sum(count > 0 for count in count_C)
@@ -41,7 +44,24 @@ def hold_out(label_N: Tensor, num: int, seed: int) -> tuple[Tensor, Tensor]:
             f"{num} of {len(class_N)} images are to be held out, must be from 1 to {most}, so that every "
             "class keeps one: change the share that is held out."
         )
-    return _split(class_N, count_C, _given(count_C, num), seed)
+    return _split(class_N, count_C, _given(count_C, num, keep=1), seed)
+
+
+def draw(label_N: Tensor, num: int, seed: int) -> Tensor:
+    """A part of the images, by the rule of `hold_out`, but classes need not keep one.
+
+    Args:
+        label_N: as in `hold_out`; a class may have one image.
+        num: how many to draw, from 1 to N.
+        seed: any integer.
+
+    Returns:
+        (num,) int64, the rows drawn, ascending.
+    """
+    assert 1 <= num <= len(label_N)
+    class_N = label_N if label_N.ndim == 1 else torch.zeros(len(label_N), dtype=torch.int64)
+    count_C = torch.bincount(class_N).tolist()
+    return _split(class_N, count_C, _given(count_C, num, keep=0), seed)[1]
 
 
 def take_each(label_N: Tensor, num: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -90,10 +110,10 @@ def _split(class_N: Tensor, count_C: list[int], given_C: list[int], seed: int) -
     return (~is_given_N).nonzero()[:, 0], is_given_N.nonzero()[:, 0]
 
 
-def _given(count_C: list[int], num: int) -> list[int]:
-    """How many of its images each class gives."""
+def _given(count_C: list[int], num: int, keep: int) -> list[int]:
+    """How many of its images each class gives, which keeps at least ``keep``."""
     total = sum(count_C)
-    most_C = [max(count - 1, 0) for count in count_C]
+    most_C = [max(count - keep, 0) for count in count_C]
     given_C = [min(num * count // total, most) for count, most in zip(count_C, most_C, strict=True)]
     by_remainder = sorted(range(len(count_C)), key=lambda label: -(num * count_C[label] % total))
     while (lacking := num - sum(given_C)) > 0:

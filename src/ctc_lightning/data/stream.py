@@ -86,6 +86,7 @@ class PreparedCollection(Collection):
         self.counts_may_differ, self.notes = collection.counts_may_differ, collection.notes
         self.how_to_get = "python -m ctc_lightning.prepare IMAGES OUTPUT makes it"
         self.class_names = collection.class_names  # type: ignore[method-assign]
+        self.choices = collection.choices  # type: ignore[method-assign]
         self.url, self.cache_dir = url, cache_dir
 
     def available(self, folder: Path) -> tuple[str, ...]:

@@ -64,7 +64,8 @@ class ImageFolder(Collection):
             files = ImageFiles.of(folder, paths, {"class": label_N}, {"class": tuple(classes)})
             splits = {"train": files}
             if self.test_share:
-                kept, held = hold_out(label_N, round(self.test_share * len(files)), self.split_seed)
+                num_held = round(self.test_share * len(files))
+                kept, held = hold_out(label_N, num_held, self.split_seed, classes)
                 splits = {"train": files.rows(kept), "test": files.rows(held)}
             self._split = folder, splits
         return self._split[1]

@@ -38,6 +38,10 @@ class ImageNet100(Collection):
         self.num_classes = {"class": len(self.wnids)}
         self.notes = f"The {len(self.wnids)} classes of {Path(class_list).name}; {ImageNet.notes}"
 
+    def choices(self) -> dict[str, str]:
+        """The classes, whatever their list is called."""
+        return {"wnids": " ".join(self.wnids)}
+
     def available(self, folder: Path) -> tuple[str, ...]:
         """See `Collection.available`."""
         return tuple(FOLDERS)
