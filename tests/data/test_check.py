@@ -60,7 +60,7 @@ def test_one_sentence_counts_the_unreadable_and_names_three(readable, num_worker
     assert str(problem.value) == (
         f"5 of 13 files of photographs, train are unreadable ({root / 'a.jpg'} is empty; "
         f"{root / 'b.jpg'} is empty; {root / 'gone.jpg'} cannot be read: No such file or directory; "
-        "and 2 more): repair or remove them, or data.on_error=skip."
+        "and 2 more): repair or remove them, or set data.on_error=skip."
     )
 
 

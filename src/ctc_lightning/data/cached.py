@@ -114,7 +114,7 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
             else:
                 pixel_NSSC[row] = found
         if problems and (self.on_error == "stop" or len(problems) == len(files)):
-            raise ValueError(unreadable(list(problems.values()), len(files), what, "data.on_error=skip"))
+            raise ValueError(unreadable(list(problems.values()), len(files), what, "set data.on_error=skip"))
         source_N = torch.arange(len(files))
         for row in problems:  # the next readable image stands in, with its own labels
             source_N[row] = next(

@@ -42,7 +42,7 @@ def decode_all(files: ImageFiles, num_workers: int, what: str) -> Counter[str]:
         else:
             kinds.update(found)
     if problems:
-        raise ValueError(unreadable(problems, len(files), what, "data.on_error=skip"))
+        raise ValueError(unreadable(problems, len(files), what, "set data.on_error=skip"))
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none to convert"
     log.info("Decoded all %d of %s: %s.", len(files), what, counted)
     return kinds

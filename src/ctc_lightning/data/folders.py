@@ -112,9 +112,9 @@ def _images(folder: Path, name: str) -> list[str]:
 
 def _without_images(folder: Path, empty: list[str]) -> str:
     endings = sorted({PurePath(entry.name).suffix for name in empty for entry in _files(folder / name)})
-    other = f" but files ending in {_some(endings)}" if endings else ""
+    other = f", but files ending in {_some(endings)}" if endings else ""
     return (
-        f"No images in {len(empty)} of the class folders of {folder}, {_some(empty)},{other}: add images "
+        f"No images in {len(empty)} of the class folders of {folder}, {_some(empty)}{other}: add images "
         f"({', '.join(IMG_EXTENSIONS)}), or remove the folder."
     )
 
