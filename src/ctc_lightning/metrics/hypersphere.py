@@ -3,6 +3,7 @@
 B: images of a batch, N: all images, F: features
 """
 
+import math
 from typing import Any
 
 import torch
@@ -82,7 +83,8 @@ class Uniformity(Metric):
     independent directions in high dimensions close to −2t.
 
     It needs all pairs, so the N directions are kept: N·F numbers in the metric's dtype (float32, unless
-    ``set_dtype`` says otherwise). Similarities are computed in float64, 32 MiB of them at once, not N × N.
+    ``set_dtype`` says otherwise). Similarities are computed in float64, 32 MiB of them at once, not N × N;
+    the time grows with N²·F.
 
     Args:
         num_features: F.
@@ -133,8 +135,8 @@ class Uniformity(Metric):
             square = 2 - 2 * z_NF[start : start + rows] @ z_NF[start:].T
             later = torch.ones_like(square, dtype=torch.bool).triu(1)
             log_sums.append((-self.t * square.clamp(min=0))[later].logsumexp(0))
-        num_pairs = len(z_NF) * (len(z_NF) - 1) / 2
-        return torch.stack(log_sums).logsumexp(0) - torch.tensor(num_pairs).double().log().to(z_NF.device)
+        num_pairs = len(z_NF) * (len(z_NF) - 1) // 2
+        return torch.stack(log_sums).logsumexp(0) - math.log(num_pairs)
 
 
 def _check_positive(metric: str, **values: float) -> None:

@@ -40,7 +40,7 @@ class LinearCKA(Metric):
         ValueError: ``num_features`` or ``num_other`` < 1.
 
     Source: Kornblith et al. 2019, arXiv 1905.00414; unbiased HSIC: Song et al. 2012, "Feature selection via
-    dependence maximization", JMLR 13, equation 5.
+    dependence maximization", JMLR 13.
     """
 
     is_differentiable = False
