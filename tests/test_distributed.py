@@ -71,7 +71,7 @@ def features():
                 for i in torch.arange(7).split(size)[rank() :: world_size()]
             ),
             torch.device("cpu"),
-        )
+        )[0]
         for size in (2, 7)
     ]
 

@@ -120,6 +120,29 @@ def test_probes_get_the_frozen_features_and_labels_of_every_split(callback, trai
         assert features.label_N.tolist() == images.labels["digit"].tolist()
 
 
+def test_labels_are_of_the_images_that_stand_in_for_unreadable_ones(callback, trainer, module, monkeypatch):
+    """The last image of every split is replaced by the first, as data.on_error=skip does."""
+    data, whole = trainer.datamodule, trainer.datamodule.evaluation_batches
+
+    def replaced(name, split, device):
+        last = len(data.image_sets[name][split]) - 1
+        first = next(whole(name, split, device))
+        for batch in whole(name, split, device):
+            view = torch.where((batch.index == last).view(-1, 1, 1, 1), first.view[:1], batch.view)
+            yield batch._replace(view=view, index=batch.index % last)
+
+    monkeypatch.setattr(data, "evaluation_batches", replaced)
+    callback.probe(trainer, module, finished=3)
+    (asked,) = callback.protocols["first"].asked
+    for split, features in asked.items():
+        images = data.image_sets["source"][split]
+        rows = torch.tensor([0, *range(len(images) - 1)])
+        with evaluating(module.network), torch.no_grad():
+            h_NF = module.network.backbone(data.standardise(images.image[rows]))
+        torch.testing.assert_close(torch.from_numpy(features.h_NF), h_NF, check_dtype=False)
+        assert features.label_N.tolist() == images.labels["digit"][rows].tolist()
+
+
 def test_the_log_gets_test_accuracies_at_the_last_step_that_was_made(callback, trainer, module):
     trainer.global_step = 20
     callback.probe(trainer, module, finished=2)

@@ -33,14 +33,25 @@ def batches(image_NCHW, size=500):
 def test_equals_one_forward_pass_in_the_images_order(num_images, batch_size, backbone):
     image_NCHW = torch.rand(num_images, 3, 2, 2)
     backwards = batches(image_NCHW, batch_size)[::-1]
-    h_NF = extract_features(backbone, backwards, torch.device("cpu"))
+    h_NF, index_N = extract_features(backbone, backwards, torch.device("cpu"))
+    assert index_N.tolist() == list(range(num_images))
     assert not h_NF.requires_grad
     torch.testing.assert_close(h_NF, backbone(image_NCHW).detach())
 
 
+def test_an_image_that_stands_in_for_another_keeps_its_row(backbone):
+    """As under data.on_error=skip, where the last image is unreadable and the first one replaces it."""
+    image_NCHW = torch.rand(4, 3, 2, 2)
+    row_N = torch.tensor([0, 1, 2, 0])
+    batch = Batch(image_NCHW[row_N], image_NCHW[row_N], row_N, row_N)
+    h_NF, index_N = extract_features(backbone, [batch], torch.device("cpu"))
+    assert index_N.tolist() == [0, 0, 1, 2]
+    torch.testing.assert_close(h_NF, backbone(image_NCHW).detach()[index_N])
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_features_are_in_the_networks_dtype(dtype, backbone):
-    h_NF = extract_features(backbone.to(dtype), batches(torch.zeros(3, 3, 2, 2)), torch.device("cpu"))
+    h_NF, _ = extract_features(backbone.to(dtype), batches(torch.zeros(3, 3, 2, 2)), torch.device("cpu"))
     assert h_NF.dtype == dtype
 
 

@@ -17,6 +17,9 @@ from ctc_lightning.networks.evaluating import evaluating
 
 log = logging.getLogger(__name__)
 
+Extracted = Mapping[str, tuple[Tensor, Tensor]]
+"""Split -> (N, F) features and (N,) rows, as `extract_features` returns them."""
+
 
 class TransferProbe(pl.Callback):
     """Probes frozen features on every target at epoch 0, every n epochs, at chosen epochs and at the end.
@@ -100,13 +103,13 @@ class TransferProbe(pl.Callback):
                     logger.log_metrics(logged, step=last_step)
         trainer.strategy.barrier("transfer probe")
 
-    def extract(self, data: Any, backbone: nn.Module, device: torch.device) -> dict[str, dict[str, Tensor]]:
-        """Features of all images that `source_rows` and `target_rows` need: set -> split -> (N, F)."""
+    def extract(self, data: Any, backbone: nn.Module, device: torch.device) -> Mapping[str, Extracted]:
+        """Features of all images that `source_rows` and `target_rows` need, of each image set."""
         needed = {"source": ["val", "test"]}
         needed |= {data.targets[target]: ["train", "val", "test"] for target in self.chosen(data)}
-        features: dict[str, dict[str, Tensor]] = {}
+        features: dict[str, dict[str, tuple[Tensor, Tensor]]] = {}
         for name, splits in needed.items():
-            done: dict[int, Tensor] = {}  # where validation and test are the same images, once
+            done: dict[int, tuple[Tensor, Tensor]] = {}  # where validation and test are the same images, once
             for split in splits:
                 images = id(data.image_sets[name][split])
                 if images not in done:
@@ -130,27 +133,27 @@ class TransferProbe(pl.Callback):
         return f"{self.results.label}, epoch {finished}/{max_epochs}: {', '.join(scores)}"
 
     @staticmethod
-    def source_rows(
-        network: Any, data: Any, features: Mapping[str, Tensor]
-    ) -> Iterator[tuple[str, str, str, float]]:
+    def source_rows(network: Any, data: Any, features: Extracted) -> Iterator[tuple[str, str, str, float]]:
         """The network's own classifier on its source task."""
         with torch.no_grad():
             for metric, split in (("top1", "test"), ("val_top1", "val")):
-                label = data.image_sets["source"][split].labels[data.source_label]
-                predicted = network.classifier(features[split]).argmax(1).cpu()
-                yield "classifier", "source", metric, (predicted == label).double().mean().item()
+                h_NF, index_N = features[split]
+                label_N = data.image_sets["source"][split].labels[data.source_label][index_N.cpu()]
+                predicted_N = network.classifier(h_NF).argmax(1).cpu()
+                yield "classifier", "source", metric, (predicted_N == label_N).double().mean().item()
 
     def target_rows(
-        self, data: Any, features: Mapping[str, Mapping[str, Tensor]]
+        self, data: Any, features: Mapping[str, Extracted]
     ) -> Iterator[tuple[str, str, str, float]]:
         """Every target under every protocol."""
         for target in self.chosen(data):
             name = data.targets[target]
             splits = {
                 split: Features(
-                    h_NF.double().cpu().numpy(), data.image_sets[name][split].labels[target].numpy()
+                    h_NF.double().cpu().numpy(),
+                    data.image_sets[name][split].labels[target][index_N.cpu()].numpy(),
                 )
-                for split, h_NF in features[name].items()
+                for split, (h_NF, index_N) in features[name].items()
             }
             for protocol, probe in self.protocols.items():
                 score = probe.score(splits["train"], splits["val"], splits["test"])

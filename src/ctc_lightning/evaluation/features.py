@@ -10,16 +10,19 @@ from ctc_lightning.distributed import gather
 
 
 @torch.no_grad()
-def extract_features(backbone: nn.Module, batches: Iterable[Batch], device: torch.device) -> Tensor:
+def extract_features(
+    backbone: nn.Module, batches: Iterable[Batch], device: torch.device
+) -> tuple[Tensor, Tensor]:
     """H = f(x) for every image, each rank its share; the backbone must be in eval mode.
 
     Args:
         backbone: f, with at least one parameter; images are cast to its dtype.
-        batches: this rank's share of the N images, on ``device``; ``index`` runs over 0..N-1 over all ranks.
+        batches: this rank's share of the N images, on ``device``.
         device: where f is.
 
     Returns:
-        (N, F) in the backbone's dtype on ``device``, in the order of ``index``, identical on every rank.
+        (N, F) in the backbone's dtype and (N,) int64, the ``index`` of each, ascending; on ``device`` and
+        identical on every rank. An image that stands in for an unreadable one is there twice.
     """
     assert not backbone.training, "features of a backbone in train mode depend on the batch"
     dtype = next(backbone.parameters()).dtype
@@ -29,4 +32,5 @@ def extract_features(backbone: nn.Module, batches: Iterable[Batch], device: torc
         features.append(backbone(batch.view.to(dtype)))
         order.append(batch.index)
     h_NF, index_N = gather(torch.cat(features), torch.cat(order))
-    return h_NF[index_N.argsort()]
+    index_N, order_N = index_N.sort(stable=True)
+    return h_NF[order_N], index_N
