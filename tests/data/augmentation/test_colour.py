@@ -54,7 +54,9 @@ def test_pixels_are_distributed_as_torchvision_s(images, generator):
         "colour": lambda x: (x[:, 0] - x[:, 1]).mean((1, 2)),
     }
     for name, of in statistics.items():
-        assert ks_2samp(of(mine), of(reference)).pvalue > 1e-3, name
+        # Rounded: the order of summation must not tell apart the images that nothing has changed.
+        mine_N, reference_N = of(mine).round(decimals=6), of(reference).round(decimals=6)
+        assert ks_2samp(mine_N, reference_N).pvalue > 1e-3, name
 
 
 def test_hue_is_torchvision_s_within_one_level(images):
