@@ -22,7 +22,7 @@ def warped(image_MCHW: Tensor, matrix_M23: Tensor) -> Tensor:
     y_H1 = y_H1[:, None]
     # Halfway between two pixels rounding decides: so this follows torchvision operation by operation, which
     # goes through coordinates in [-1, 1].
-    half_21 = torch.tensor([[0.5 * W], [0.5 * H]], device=device)
+    half_21 = torch.stack([torch.full((1,), 0.5 * n, device=device) for n in (W, H)])  # no copy from the host
     unit_23M11 = (matrix_M23 / half_21).permute(1, 2, 0)[..., None, None]
     x_MHW, y_MHW = (
         (x_W * by_x + y_H1 * by_y).add_(shift).add_(1).mul_(n).sub_(1).mul_(0.5).round_()
