@@ -191,7 +191,9 @@ def is_remote(url: str) -> bool:
 def _opened(url: str, cache_dir: str | None, process: int) -> Any:  # noqa: ARG001  # part of the key
     """The shards of a split, opened once in every process: what its parent opened it must not use."""
     # litdata deletes a cache folder in which it finds nothing yet, that of a worker which has just made it.
-    lock = Path(tempfile.gettempdir()) / f"ctc_lightning_{sha256(url.encode()).hexdigest()[:16]}.lock"
+    # The folder of temporary files is everybody's, a lock in it its maker's: hence a lock for each user.
+    code = sha256(f"{Path.home()} {url}".encode()).hexdigest()[:16]
+    lock = Path(tempfile.gettempdir()) / f"ctc_lightning_{code}.lock"
     with import_module("filelock").FileLock(lock):  # litdata's own dependency
         shards = litdata().StreamingDataset(
             url, cache_dir=cache_dir, max_pre_download=OPEN_SHARDS, batch_decode=0
