@@ -39,7 +39,14 @@ def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
 
 
 # How the same images are reached, which the weights do not depend on
-_INCIDENTAL = ("data.root", "data.cache_dir", "data.num_workers", "data.prefetch_factor", "data.check")
+_INCIDENTAL = (
+    "data.root",
+    "data.cache_dir",
+    "data.shard_cache",
+    "data.num_workers",
+    "data.prefetch_factor",
+    "data.check",
+)
 _DECISIVE = ("data", "network", "model", "optim", "seed", "trainer.max_epochs", "trainer.precision")
 
 
