@@ -393,7 +393,8 @@ def test_a_resumed_run_sees_what_the_uninterrupted_one_sees(make, noise, tmp_pat
     first.fit(Recorder(), datamodule=make(setup=False, num_workers=2))
     first.save_checkpoint(tmp_path / "stopped.ckpt")
     resumed = Recorder()
-    trainer(3, tmp_path).fit(resumed, datamodule=make(setup=False), ckpt_path=tmp_path / "stopped.ckpt")
+    again = make(setup=False, num_workers=1)
+    trainer(3, tmp_path).fit(resumed, datamodule=again, ckpt_path=tmp_path / "stopped.ckpt")
     expected = [(epoch, batch) for epoch, batch in whole.seen if epoch >= 1]
     assert [epoch for epoch, _ in resumed.seen] == [epoch for epoch, _ in expected] == [1, 1, 1, 2, 2, 2]
     assert same([batch for _, batch in resumed.seen], [batch for _, batch in expected])

@@ -3,7 +3,7 @@
 # B images of a batch, C channels
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -20,6 +20,13 @@ from ctc_lightning.data.sampler import EpochBatches
 log = logging.getLogger(__name__)
 
 Check = Literal["scan", "full"]
+
+
+class LateLoader(DataLoader[Any]):
+    """Its workers begin with the first batch: a resumed run tells the sampler its epoch after ``iter``."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # less than torch promises
+        yield from super().__iter__()
 
 
 class FileDataModule(CollectionDataModule):
@@ -122,7 +129,7 @@ class FileDataModule(CollectionDataModule):
             key_view=train and self.key_augmentation is not None,
             on_error=self.on_error,
         )
-        return DataLoader(
+        return LateLoader(
             batches,
             sampler=sampler,
             batch_size=None,
