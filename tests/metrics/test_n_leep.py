@@ -54,6 +54,17 @@ def test_equals_its_steps(clouds):
     assert score(*clouds, ratio=2) == pytest.approx(total / len(y), rel=1e-5)
 
 
+@pytest.mark.parametrize(("share", "needed"), [(0.82, False), (0.78, True)])
+def test_directions_beyond_80_percent_of_the_variance_are_not_seen(share, needed):
+    noise_NF = torch.randn(90, 3, generator=torch.Generator().manual_seed(0)).double()
+    uncorrelated_NF = torch.linalg.qr(noise_NF - noise_NF.mean(0))[0]
+    # the first two directions have this share of the variance
+    h_NF = uncorrelated_NF * torch.tensor([11, 10, (221 * (1 / share - 1)) ** 0.5])
+    label_N = (uncorrelated_NF[:, 2] > 0).long()
+    whole, without = score(h_NF, label_N), score(h_NF[:, :2], label_N)
+    assert (abs(whole - without) > 0.01) == needed
+
+
 def test_zero_where_every_cluster_holds_one_class(clouds):
     h_NF, _ = clouds
     assert score(h_NF, torch.arange(120) % 4, 4, ratio=1) == pytest.approx(0, abs=1e-6)

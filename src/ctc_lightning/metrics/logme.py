@@ -36,8 +36,9 @@ class LogME(ClassMoments):
     Source: You et al. 2021, arXiv 2102.11005, with the fixed point of You et al. 2022, arXiv 2110.10545.
     Unlike the authors' code (thuml/LogME) it iterates until t changes by less than 1e-9, a step being the
     geometric mean of the old and the new t (where a class has no signal, plain steps would alternate for
-    ever), and directions without variance add nothing to ln p, as the determinant demands. H is not needed
-    itself: counts, means and scatter of classes give HᵀH and Hᵀy_c.
+    ever), and directions without variance add nothing to ln p, as the determinant demands and as in their
+    first version; their faster version adds (F − K)/2 ln α, so that where K < F its scores cannot be compared
+    across networks. H is not needed itself: counts, means and scatter of classes give HᵀH and Hᵀy_c.
     """
 
     name = "LogME"
