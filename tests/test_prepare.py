@@ -224,6 +224,14 @@ def test_mistakes_are_told_in_one_sentence_before_any_work(tree, tmp_path, capsy
     assert "has val but no train" in fails(capsys, tmp_path / "half", new)
 
 
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_validation_images_under_their_other_names_are_not_lost(name, tree):
+    (tree / "val").rename(tree / name)
+    listed = program.list_splits(tree)
+    assert list(listed)[:2] == ["train", "val"]
+    assert {path.parts[-3] for path in map(listed["val"].path, range(len(listed["val"])))} == {name}
+
+
 def test_classes_that_do_not_match_are_told_before_any_work(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(program, "shrunk", lambda *_, **__: pytest.fail("began to work"))
     write_tree(tmp_path / "tree")

@@ -24,6 +24,7 @@ USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationExcept
 # Further ranks inherit what rank 0 sets below
 _WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 _NO_CHOICE = re.compile(r"Could not find '(?P<group>[^']+)/(?P<choice>[^'/]+)'")
+_MISSING = re.compile(r"Missing mandatory value: (\S+)")
 _NO_KEY = re.compile(
     r"Could not override '(.+?)'|Could not delete from config. '(.+?)'|'(.+?)' is not in struct"
     r"|Override (.+?)=.* looks like a config group"
@@ -73,6 +74,8 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
         group = re.split(r"[.@/]", key)[0]
         where = f"with {group}={choices[group]}" if choices.get(group) else "in this configuration"
         return f"there is no {key} {where}; {_nearest(key, [*keys, *choices])}leave it out, or see --help."
+    if match := _MISSING.search(text):
+        return f"{match[1]} has no value; give it one, for example on the command line: {match[1]}=VALUE."
     return _with_place(text, text)
 
 

@@ -29,9 +29,8 @@ from safetensors.numpy import save_file
 from torchvision.transforms.v2.functional import InterpolationMode, resize
 
 from ctc_lightning.data.check import over_files, unreadable
-from ctc_lightning.data.collection import SPLITS
 from ctc_lightning.data.decode import UnreadableImage, decode_bytes, is_upright, open_image, read
-from ctc_lightning.data.folders import list_class_folders
+from ctc_lightning.data.folders import find_splits, list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.shards import ABSENT, FORMAT, IMAGES_A_SHARD, MANIFEST, litdata
 
@@ -127,9 +126,7 @@ def list_splits(source: Path) -> dict[str, ImageFiles]:
     """
     if not source.is_dir():
         raise ValueError(f"There is no folder {source}: give the folder that holds the images.")
-    folders = {split: source / split for split in SPLITS if (source / split).is_dir()} or {"train": source}
-    if "train" not in folders:
-        raise ValueError(f"{source} has {' and '.join(folders)} but no train: add the training images.")
+    folders = find_splits(source) or {"train": source}
     listed: dict[str, ImageFiles] = {}
     classes = None
     for split, folder in folders.items():

@@ -122,6 +122,8 @@ def test_a_data_set_that_is_not_here_is_one_sentence_with_the_place_and_the_reme
     class_list = tmp_path / "classes.txt"
     class_list.write_text("n01440764\nn01443537\n")
     listed = [f"data.collection.class_list={class_list}"] if choice == "imagenet100" else []
+    if choice.startswith("image_folder"):
+        listed = [f"data.root={tmp_path / 'nowhere'}"]
     data = instantiate(
         composed(choice, f"paths.data={tmp_path / 'nowhere'}", f"paths.cache={tmp_path}", *listed)
     )

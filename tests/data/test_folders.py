@@ -33,6 +33,12 @@ def test_classes_and_images_are_sorted_and_everything_else_is_passed_over(folder
     assert label_N.tolist() == [0, 1, 1, 1]
 
 
+def test_files_that_are_no_images_are_counted_in_the_log(folder, caplog):
+    list_class_folders(folder)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{folder / 'dog'}: 1 files are passed over")
+
+
 def test_same_images_as_torchvision_lists(folder):
     from torchvision.datasets import ImageFolder
 

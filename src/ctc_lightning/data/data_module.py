@@ -264,17 +264,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         drop_last: bool = False,
     ) -> EpochBatches:
         """Which images make up each batch of this rank."""
-        rank, world_size = self.rank_and_world_size()
         return EpochBatches(
             len(self.image_sets[name][split]),
             batch_size,
             seed=self.seed if augment else None,
             shuffle=shuffle,
             drop_last=drop_last,
-            rank=rank,
-            world_size=world_size,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
         )
-
-    def rank_and_world_size(self) -> tuple[int, int]:
-        """This process's number, and how many there are; (0, 1) without a trainer."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -2,6 +2,7 @@
 
 # N images
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
@@ -11,6 +12,9 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from tqdm import tqdm
 
+log = logging.getLogger(__name__)
+
+SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 SHOWN = 3
 """Names that a message lists before it says how many more there are."""
 
@@ -76,6 +80,31 @@ def list_class_folders(
     return names, paths, torch.arange(len(names)).repeat_interleave(count)
 
 
+def find_splits(folder: Path) -> dict[str, Path]:
+    """Split "train", "val" or "test" -> its folder; none where ``folder`` holds class folders itself.
+
+    Raises:
+        ValueError: two folders for one split, or none for training; see `find_classes`.
+    """
+    found = find_classes(folder)
+    of_splits = {split: [name for name in names if name in found] for split, names in SPLIT_NAMES.items()}
+    known = [name for names in of_splits.values() for name in names]
+    # A class may be called "train", among others: then it has images, not folders
+    if not known or (set(found) - set(known) and not _has_folders(folder / known[0])):
+        return {}
+    if len(of_splits["val"]) > 1:
+        raise ValueError(f"{folder} has {' and '.join(of_splits['val'])} for one split: keep one of them.")
+    if not of_splits["train"]:
+        raise ValueError(
+            f"{folder} has {', '.join(known)} but no train folder: add one with the same class folders."
+        )
+    return {split: folder / names[0] for split, names in of_splits.items() if names}
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir())
+
+
 def _entries(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
     """The folders and the other entries of one folder."""
     try:
@@ -102,9 +131,15 @@ def _files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
 def _images(folder: Path, name: str) -> list[str]:
     # A million paths are sliced, not parsed; Path(".") is no part of them
     start = len(str(folder / name)) - len(name)
-    paths = sorted(
-        entry.path for entry in _files(folder / name) if entry.name.lower().endswith(IMG_EXTENSIONS)
-    )
+    entries = list(_files(folder / name))
+    paths = sorted(entry.path for entry in entries if entry.name.lower().endswith(IMG_EXTENSIONS))
+    if paths and len(paths) < len(entries):
+        log.warning(
+            "%s: %d files are passed over, which are no images by their endings (%s).",
+            folder / name,
+            len(entries) - len(paths),
+            ", ".join(IMG_EXTENSIONS),
+        )
     if paths and not os.access(paths[0], os.R_OK):
         raise ValueError(f"The file {paths[0]} may not be read: mend its permissions.")
     return [path[start:] for path in paths]

@@ -44,7 +44,7 @@ class CollectionDataModule(ImageDataModule):
         self,
         *,
         collection: Collection,
-        root: str,
+        root: str | None,
         cache_dir: str,
         source_label: str | None = None,
         image_size: int | None = None,
@@ -78,6 +78,11 @@ class CollectionDataModule(ImageDataModule):
         for split, size in self.sizes.items():
             if size is not None and size < 1:
                 raise ValueError(f"num_{split} is {size}, must be at least 1: raise it, or null for all.")
+        if root is None:
+            raise ValueError(
+                f"data={self.name}: data.root is null; set it to the folder that holds the images, on the "
+                "command line by data.root=FOLDER."
+            )
         self.root = Path(root).expanduser()
         self.cache_dir = Path(cache_dir).expanduser()
         self.image_size = image_size

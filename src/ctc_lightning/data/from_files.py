@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from ctc_lightning.data.augmentation import split_crop
@@ -94,15 +95,14 @@ class FileDataModule(CollectionDataModule):
             self._decode_all(splits)
         return {"source": splits}
 
+    @rank_zero_only  # others may not have been started yet
     def _decode_all(self, splits: Mapping[str, ImageFiles]) -> None:
-        """Decode every image once, each rank its share; under ``on_error=skip`` problems are only logged."""
-        rank, num_ranks = self.rank_and_world_size()
+        """Decode every image once, on the first rank; under ``on_error=skip`` problems are only logged."""
         for split, files in splits.items():
             if split == "test" and files is splits["val"]:
                 continue
-            share = files.rows(torch.arange(rank, len(files), num_ranks))
             try:
-                decode_all(share, self.num_workers, f"{self.name}, {split}")
+                decode_all(files, self.num_workers, f"{self.name}, {split}")
             except ValueError as problem:
                 if self.on_error == "stop":
                     raise

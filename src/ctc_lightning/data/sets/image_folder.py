@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ctc_lightning.data.collection import Collection
-from ctc_lightning.data.folders import find_classes, list_class_folders
+from ctc_lightning.data.folders import find_classes, find_splits, list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.splits import hold_out
-
-NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 
 
 class ImageFolder(Collection):
@@ -46,11 +44,11 @@ class ImageFolder(Collection):
 
     def available(self, folder: Path) -> tuple[str, ...]:
         """See `Collection.available`."""
-        return tuple(_split_folders(folder) or self._split_whole(folder))
+        return tuple(find_splits(folder) or self._split_whole(folder))
 
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
-        folders = _split_folders(folder)
+        folders = find_splits(folder)
         if not folders:
             return self._split_whole(folder)[split]
         classes = find_classes(folders["train"])
@@ -69,28 +67,3 @@ class ImageFolder(Collection):
                 splits = {"train": files.rows(kept), "test": files.rows(held)}
             self._split = folder, splits
         return self._split[1]
-
-
-def _split_folders(folder: Path) -> dict[str, Path]:
-    """Split -> its folder; none where ``folder`` holds class folders itself.
-
-    Raises:
-        ValueError: two folders for one split, or none for training; see `find_classes`.
-    """
-    found = find_classes(folder)
-    of_splits = {split: [name for name in names if name in found] for split, names in NAMES.items()}
-    known = [name for names in of_splits.values() for name in names]
-    # A class may be called "train", among others: then it has images, not folders
-    if not known or (set(found) - set(known) and not _has_folders(folder / known[0])):
-        return {}
-    if len(of_splits["val"]) > 1:
-        raise ValueError(f"{folder} has {' and '.join(of_splits['val'])} for one split: keep one of them.")
-    if not of_splits["train"]:
-        raise ValueError(
-            f"{folder} has {', '.join(known)} but no train folder: add one with the same class folders."
-        )
-    return {split: folder / names[0] for split, names in of_splits.items() if names}
-
-
-def _has_folders(folder: Path) -> bool:
-    return any(entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir())
