@@ -225,9 +225,10 @@ def test_mistakes_are_told_in_one_sentence_before_any_work(tree, tmp_path, capsy
 
 
 @pytest.mark.parametrize("name", ["valid", "validation"])
-def test_validation_images_under_their_other_names_are_not_lost(name, tree):
-    (tree / "val").rename(tree / name)
-    listed = program.list_splits(tree)
+def test_validation_images_under_their_other_names_are_not_lost(name, tmp_path):
+    write_tree(tmp_path)
+    (tmp_path / "val").rename(tmp_path / name)
+    listed = program.list_splits(tmp_path)
     assert list(listed)[:2] == ["train", "val"]
     assert {path.parts[-3] for path in map(listed["val"].path, range(len(listed["val"])))} == {name}
 
