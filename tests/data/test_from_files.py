@@ -322,10 +322,11 @@ def test_a_full_check_passes_whole_files(make, colours):
 
 
 @pytest.mark.parametrize("option", ["augmentation", "key_augmentation"])
-def test_a_crop_to_another_size_is_refused_not_ignored(option, colours, make, one_sentence):
-    make(**{option: RandomResizedCrop(6)})
+@pytest.mark.parametrize("before", [[], [HorizontalFlip()]], ids=["first", "later"])
+def test_a_crop_to_another_size_is_refused_not_ignored(option, before, colours, make, one_sentence):
+    make(**{option: Compose(*before, RandomResizedCrop(6))})
     with pytest.raises(ValueError, match=option) as error:
-        make(**{option: Compose(RandomResizedCrop(7))})
+        make(**{option: Compose(*before, RandomResizedCrop(7))})
     one_sentence(error, "7 pixels", "the 6", "null")
 
 

@@ -185,6 +185,17 @@ def test_with_a_share_of_0_validation_is_the_test_split_and_says_so(squares, tmp
     assert "choose nothing by them" in caplog.text
 
 
+def test_a_number_of_images_of_a_split_that_there_is_not_is_said_to_have_no_effect(
+    squares, tmp_path, read, caplog
+):
+    collection = squares(train=16, val=8)
+    collection.draw(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        splits = read(collection, sizes={"val": 4, "test": 2})
+    assert len(splits["test"]) == len(splits["val"]) == 4
+    assert "data.num_test has no effect" in caplog.text
+
+
 def test_without_test_images_the_validation_images_are_both_and_says_so(squares, tmp_path, read, caplog):
     collection = squares(train=16, val=8)
     collection.draw(tmp_path)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ctc_lightning.batch import Batch
-from ctc_lightning.data.augmentation import Augmentation, Identity, split_crop
+from ctc_lightning.data.augmentation import Augmentation, Compose, Identity, RandomResizedCrop
 from ctc_lightning.data.image_set import Images, Samples
 from ctc_lightning.data.sampler import EpochBatches
 from ctc_lightning.data.standardise import Standardise
@@ -149,12 +149,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def check_crops(self) -> None:
         """Refuse a random crop to another size than the images are shown at."""
         for option, augmentation in self.augmentations.items():
-            crop = split_crop(augmentation)[0] if augmentation is not None else None
-            if crop is not None and crop.size not in {None, *self.image_shape[1:]}:
-                raise ValueError(
-                    f"{option} crops to {crop.size} pixels, must crop to the {self.image_shape[-1]} of the "
-                    "images: set its size to null."
-                )
+            for step in augmentation.steps if isinstance(augmentation, Compose) else [augmentation]:
+                size = step.size if isinstance(step, RandomResizedCrop) else None
+                if size not in {None, self.image_shape[-1]}:
+                    raise ValueError(
+                        f"{option} crops to {size} pixels, must crop to the {self.image_shape[-1]} of the "
+                        "images: set its size to null."
+                    )
 
     def check_source_label(self) -> None:
         """Refuse a label that the data do not have."""

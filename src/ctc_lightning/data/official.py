@@ -89,10 +89,11 @@ def read_splits(
     for absent, other in (("val", "test"), ("test", "val")):
         if absent not in splits:
             log.warning(
-                "data=%s has no %s images apart: its %s images are both, so choose nothing by them.",
+                "data=%s has no %s images apart: its %s images are both, so choose nothing by them%s.",
                 name,
                 absent,
                 other,
+                "" if sizes.get(absent) is None else f"; data.num_{absent} has no effect",
             )
             splits[absent] = splits[other]
     return splits
