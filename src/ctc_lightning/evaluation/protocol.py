@@ -1,12 +1,158 @@
-"""What a probe must do. N: images, F: features."""
+"""What a transfer protocol is given, and what it answers. N: images, F: features, L: classes, S: source classes."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import nan
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
+
+SPLITS = ("train", "val", "test")
 
 
+class TargetImages(ABC):
+    """The target's images and the network, for protocols that train more than a head."""
+
+    device: torch.device
+
+    @abstractmethod
+    def backbone(self) -> nn.Module:
+        """A copy of f of its own, in eval mode, with an int ``num_features``."""
+
+    @abstractmethod
+    def batches(
+        self, split: str, *, batch_size: int | None = None, train: bool = False, epoch: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """(B, C, H, W) float32 views and (B,) or (B, L) labels on ``device``.
+
+        Args:
+            split: "train", "val", "test" or "trainval".
+            batch_size: B; None: the data module's for evaluation.
+            train: shuffled and augmented, the last incomplete batch left out; else every image once, in order.
+            epoch: with ``train``, which draw.
+        """
+
+
+@dataclass(frozen=True)
+class Task:
+    """One target as one network sees it.
+
+    Attributes:
+        target: its name.
+        metric: what the field reports on it: "top1", "mean_per_class" or "map_11_point".
+        num_classes: L.
+        label: split -> (N,) int64 in [0, L); of a multi-label target (N, L) int8 with 1 present, 0 absent,
+            -1 not to be judged. On the CPU.
+        features: split -> (N, F) float32 frozen features, finite, in the order of the labels, on ``device``.
+        device: where to compute.
+        source_probabilities: split -> (N, S) softmax of the source classifier; None where there is none.
+        compared_to: name ("first", "previous") -> (N, F) test features of another checkpoint of the run.
+        images: None where only features are at hand, as during training.
+        seed: for all random draws: the same for every checkpoint, so that they meet the same draws.
+    """
+
+    target: str
+    metric: str
+    num_classes: int
+    label: Mapping[str, Tensor]
+    features: Mapping[str, Tensor]
+    device: torch.device = torch.device("cpu")
+    source_probabilities: Mapping[str, Tensor] | None = None
+    compared_to: Mapping[str, Tensor] = field(default_factory=dict)
+    images: TargetImages | None = None
+    seed: int = 0
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may have several classes."""
+        return self.label["train"].ndim > 1
+
+
+class Measured(NamedTuple):
+    """One number.
+
+    Attributes:
+        metric: its name; ``val_`` before the name of a test metric: the same on the validation split.
+        value: accuracies as fractions in [0, 1].
+        low: of the 95 % interval; NaN without one.
+        high: likewise.
+        n: images, or episodes, that it is the mean of.
+        chosen: the hyper-parameters, as ``C=0.1``; empty without any.
+    """
+
+    metric: str
+    value: float
+    low: float = nan
+    high: float = nan
+    n: int = 0
+    chosen: str = ""
+
+
+class Protocol(ABC):
+    """Measures what a network is worth on a target.
+
+    Attributes:
+        uses_images: whether `Task.images` is needed; such a protocol cannot run during training.
+        settings: everything that its numbers depend on, as plain values: all constructor arguments by name.
+    """
+
+    uses_images: ClassVar[bool] = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The public attributes, which are the constructor's arguments."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    @abstractmethod
+    def measure(self, task: Task) -> list[Measured]:
+        """Fit on train, choose on val, touch test once.
+
+        Raises:
+            ValueError: a task that this protocol cannot measure, in one sentence.
+        """
+
+
+class Predicted(NamedTuple):
+    """What a fitted classifier says.
+
+    Attributes:
+        test: (N, L) logits on the test split, fitted with the chosen hyper-parameters.
+        val: (N, L) logits on the validation split of the model that was chosen there, fitted on train alone.
+        chosen: see `Measured`.
+    """
+
+    test: Tensor
+    val: Tensor
+    chosen: str
+
+
+class ClassifierProtocol(Protocol):
+    """A protocol that ends in logits: the metrics are the same for all of them (see `measures.classification`)."""
+
+    @abstractmethod
+    def predict(self, task: Task) -> Predicted:
+        """Fit on train, choose on val, predict test."""
+
+    def measure(self, task: Task) -> list[Measured]:
+        """All metrics of a classifier, the target's own also on validation."""
+        from ctc_lightning.evaluation.measures import classification  # noqa: PLC0415  # knows Measured
+
+        predicted = self.predict(task)
+        return classification(
+            predicted.test,
+            task.label["test"],
+            predicted.val,
+            task.label["val"],
+            task.metric,
+            predicted.chosen,
+        )
+
+
+# Until the probes above are Protocols
 class Features(NamedTuple):
     """Frozen features ``h_NF`` (N, F) float64 of images with labels ``label_N`` (N,) int64."""
 
