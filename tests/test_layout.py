@@ -19,14 +19,17 @@ PARTS = {
 }
 # Each layer imports from those above it; a file from its own folder as well
 LAYERS = [
-    {"batch", "distributed", "paths"},
-    {"key_encoder", "memory", "networks", "optim", "data", "evaluation", "metrics"},
+    {"batch", "distributed", "paths", "results"},
+    {"key_encoder", "memory", "networks", "optim", "data", "metrics"},
+    {"evaluation"},  # its scores are metrics
+    {"targets"},
+    {"measuring"},
     {"contrast"},  # reads the keys that a memory hands out
     {"stage"},
     {"module"},
     {"callbacks", "loggers"},
     {"analysis", "checkpoint", "config_errors", "console"},
-    {"train", "report", "prepare"},
+    {"train", "transfer", "report", "prepare"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
