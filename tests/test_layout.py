@@ -22,7 +22,7 @@ LAYERS = [
     {"batch", "distributed", "paths", "results"},
     {"key_encoder", "memory", "networks", "optim", "data", "metrics"},
     {"evaluation"},  # its scores are metrics
-    {"targets"},
+    {"snapshot", "targets"},
     {"measuring"},
     {"contrast"},  # reads the keys that a memory hands out
     {"stage"},
