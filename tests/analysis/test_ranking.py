@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr, weightedtau
 
-from ctc_lightning.analysis.ranking import DIRECTION, agreement, ranking
+from ctc_lightning.analysis.ranking import DIRECTION, ranking
 from ctc_lightning.evaluation.geometry import FeatureGeometry
 from ctc_lightning.evaluation.protocol import Task
 from ctc_lightning.evaluation.scores import TransferabilityScores
@@ -37,23 +37,6 @@ def row_of(found, score="logme", target="mean", scope="all checkpoints", data="g
         & (found["data"] == data)
     ].itertuples()
     return row
-
-
-def test_a_ranking_by_hand():
-    """The two best are exchanged: ρ = 1 − 6·2/(4·15); of the weights 3·(1 + 1/2 + 1/3 + 1/4), 1 + 1/2."""
-    found = agreement(np.array([1.0, 2.0, 4.0, 3.0]), np.array([0.1, 0.2, 0.3, 0.4]))
-    assert found.spearman == pytest.approx(0.8)
-    assert found.tau_w == pytest.approx((6.25 - 2 * 1.5) / 6.25)
-    assert found.n_checkpoints == 4
-
-
-def test_ties_are_as_scipy_treats_them():
-    random = np.random.default_rng(0)
-    for _ in range(20):
-        score, transfer = random.integers(4, size=(2, 12)).astype(float)
-        found = agreement(score, transfer)
-        assert found.spearman == pytest.approx(spearmanr(score, transfer).statistic, abs=1e-12)
-        assert found.tau_w == pytest.approx(weightedtau(score, transfer).statistic, abs=1e-12)
 
 
 @pytest.mark.parametrize("scope", ["all checkpoints", "within a run"])
@@ -107,9 +90,8 @@ def test_collapse_onto_the_targets_classes_has_the_direction_of_separability():
         task = Task("hue", "top1", 3, splits, dict.fromkeys(splits, h_NF))
         measured.append({n.metric: n.value for n in FeatureGeometry(uniformity_images=None).measure(task)})
     for name in ("nc1", "vci", "alignment"):
-        assert agreement(
-            DIRECTION[name] * np.array([numbers[name] for numbers in measured]), np.array(signals)
-        ).spearman == pytest.approx(1), name
+        turned = [DIRECTION[name] * numbers[name] for numbers in measured]
+        assert spearmanr(turned, signals).statistic == pytest.approx(1), name
 
 
 def test_all_methods_of_a_seed_are_ranked_together_and_each_run_by_itself():
@@ -221,9 +203,13 @@ def test_transfer_is_measured_by_the_headline_or_the_protocol_of_ones_choice():
     both = pd.concat([falling, rising])
     assert row_of(ranking(both)).spearman_mean == pytest.approx(1)
     assert row_of(ranking(both, protocol="logreg")).spearman_mean == pytest.approx(-1)
+    elsewhere = run(transfer={"cifar10": (0.1, 0.3, 0.2)}, protocol="logreg", sfda=(1, 2, 3))
+    assert row_of(ranking(pd.concat([both, elsewhere])), "sfda", "cifar10").spearman_mean == pytest.approx(
+        0.5
+    )
     without = both[both["protocol"] != "whitened"]
     assert row_of(ranking(without)).spearman_mean == pytest.approx(-1)
-    with pytest.raises(ValueError, match=r"numbers of the protocol knn.*there are logreg, scores, whitened"):
+    with pytest.raises(ValueError, match=r"numbers of the protocol knn,.*there are logreg, scores, whitened"):
         ranking(both, protocol="knn")
 
 
@@ -247,7 +233,11 @@ def test_what_cannot_be_ranked_is_one_sentence():
     with pytest.raises(ValueError, match="no run has numbers of the protocols scores or geometry"):
         ranking(run())
     frame = run(logme=(1, 2, 3, 4))
-    with pytest.raises(ValueError, match="no run has test and validation numbers of the protocol whitened"):
+    with pytest.raises(
+        ValueError, match="no run has test and validation numbers of the protocol whitened or logreg"
+    ):
         ranking(frame[frame["protocol"] == "scores"])
+    with pytest.raises(ValueError, match="no data set has both transfer and scores"):
+        ranking(pd.concat([frame[frame["protocol"] == "scores"], run(data="digits")]))
     with pytest.raises(ValueError, match="whitened reports several metrics of hue on validation"):
         ranking(pd.concat([frame, run(metric="mean_per_class")]))

@@ -54,7 +54,8 @@ def test_scores_stand_from_best_to_worst_with_their_numbers(found):
 
 def test_accuracies_have_another_colour_than_scores(found):
     axes = ranking_figure(found).axes[0]
-    colour = {dots.get_offsets()[0][1]: tuple(dots.get_facecolor()[0][:3]) for dots in axes.collections}
+    drawn = [dots for dots in axes.collections if len(dots.get_offsets())]
+    colour = {dots.get_offsets()[0][1]: tuple(dots.get_facecolor()[0][:3]) for dots in drawn}
     assert colour[0] == colour[2] != colour[1]
 
 

@@ -1,11 +1,9 @@
 """How well scores that need no training rank a study's checkpoints by what they measurably transfer."""
 
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata, weightedtau
 
+from ctc_lightning.analysis.rank_correlation import rank_correlations
 from ctc_lightning.analysis.trade_off import CLASSIFIER, SOURCE
 
 SCORE_PROTOCOLS = ("scores", "geometry")
@@ -13,7 +11,6 @@ TRANSFER_PROTOCOLS = ("whitened", "logreg")
 SOURCE_ACCURACY, VALIDATION = "source accuracy", "validation accuracy"
 SCOPES = ALL, WITHIN = "all checkpoints", "within a run"
 MEAN = "mean"
-LEAST = 3  # two checkpoints are always in one order or the other
 
 # +1: the higher, the better transfer is expected to be; −1: the lower
 DIRECTION = {
@@ -43,14 +40,6 @@ DIRECTION = {
 CHECKPOINT = ["data", "seed", "path", "epoch"]
 
 
-class Agreement(NamedTuple):
-    """Of one ranking of checkpoints with another; NaN where it is undefined."""
-
-    spearman: float
-    tau_w: float
-    n_checkpoints: int
-
-
 def ranking(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataFrame:
     """Rank correlation of every score with the measured transfer, for each target and on average.
 
@@ -70,7 +59,8 @@ def ranking(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataFrame:
 
     Args:
         frame: as of `ctc_lightning.analysis.load_runs`.
-        protocol: that measures transfer; None: whitened, or logreg where there is no whitened.
+        protocol: that measures transfer; None: for each data set and target whitened, or logreg where it was
+            not measured with whitened.
 
     Returns:
         Columns data, scope, score, target ("mean": each seed's mean over targets), spearman_mean,
@@ -112,37 +102,31 @@ def ranking(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataFrame:
     )
 
 
-def agreement(score: np.ndarray, transfer: np.ndarray) -> Agreement:
-    """Of two numbers of each checkpoint."""
-    if len(score) < LEAST or np.ptp(score) == 0 or np.ptp(transfer) == 0:
-        return Agreement(np.nan, np.nan, len(score))
-    rho = np.corrcoef(rankdata(score), rankdata(transfer))[0, 1]
-    return Agreement(float(rho), float(weightedtau(score, transfer).statistic), len(score))
-
-
 def _measured_transfer(frame: pd.DataFrame, protocol: str | None) -> pd.DataFrame:
     """CHECKPOINT, target, transfer (test) and validation, of each target's own metric."""
-    there = set(frame["protocol"])
-    if protocol is None:
-        protocol = next((name for name in TRANSFER_PROTOCOLS if name in there), TRANSFER_PROTOCOLS[0])
-    rows = frame[(frame["protocol"] == protocol) & (frame["target"] != SOURCE)]
+    asked = TRANSFER_PROTOCOLS if protocol is None else (protocol,)
+    rows = frame[frame["protocol"].isin(asked) & (frame["target"] != SOURCE)]
     validation = rows[rows["metric"].str.startswith("val_")]
     validation = validation.assign(metric=validation["metric"].str.removeprefix("val_"))
     keys = [*CHECKPOINT, "target"]
-    both = rows.merge(validation[[*keys, "metric", "value"]], on=[*keys, "metric"], suffixes=("", "_val"))
+    of = ["protocol", "metric"]
+    both = rows.merge(validation[[*keys, *of, "value"]], on=[*keys, *of], suffixes=("", "_val"))
     both = both.rename(columns={"value": "transfer", "value_val": "validation"}).dropna(
         subset=["transfer", "validation"]
     )
     if both.empty:
         raise ValueError(
-            f"ranking: no run has test and validation numbers of the protocol {protocol}, by which transfer "
-            f"is measured; there are {', '.join(sorted(there)) or 'none'}."
+            f"ranking: no run has test and validation numbers of the protocol {' or '.join(asked)}, by which "
+            f"transfer is measured; there are {', '.join(sorted(set(frame['protocol']))) or 'none'}."
         )
+    preference = both["protocol"].map(asked.index)
+    best = preference.groupby([both["data"], both["target"]]).transform("min")
+    both = both[preference == best]
     if (twice := both.duplicated(keys)).any():
         row = both[twice].iloc[0]
         raise ValueError(
-            f"ranking: {protocol} reports several metrics of {row['target']} on validation, {row['metric']} "
-            "among them; choose a protocol that reports one."
+            f"ranking: {row['protocol']} reports several metrics of {row['target']} on validation, "
+            f"{row['metric']} among them; choose a protocol that reports one."
         )
     return both[[*keys, "transfer", "validation"]]
 
@@ -165,14 +149,26 @@ def _scores(frame: pd.DataFrame, transfer: pd.DataFrame) -> pd.DataFrame:
     baseline = keys.merge(source[[*CHECKPOINT, "value"]], on=CHECKPOINT).assign(score=SOURCE_ACCURACY)
     ceiling = transfer.rename(columns={"validation": "value"}).assign(score=VALIDATION)
     every = pd.concat([measured, baseline[columns], ceiling[columns]]).dropna(subset="value")
+    if transfer.empty:
+        raise ValueError(
+            "ranking: no data set has both transfer and scores; measure both on the same checkpoints and "
+            "targets."
+        )
     return every.assign(value=every["value"] * every["score"].map(DIRECTION).fillna(1))
 
 
 def _agreements(pairs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    groups = pairs.groupby(keys, sort=False)[["value", "transfer"]]
-    found = {key: agreement(*(part[c].to_numpy() for c in ("value", "transfer"))) for key, part in groups}
-    index = pd.MultiIndex.from_tuples(found, names=keys)
-    return pd.DataFrame(list(found.values()), index=index, columns=Agreement._fields).reset_index()
+    """Of each group: keys, spearman, tau_w, n_checkpoints."""
+    group = pairs.groupby(keys, sort=False).ngroup().to_numpy()
+    row, size = group.argsort(kind="stable"), np.bincount(group)
+    first = size.cumsum() - size
+    numbers = pairs[["value", "transfer"]].to_numpy().T
+    rho, tau = np.empty((2, len(size)))
+    for n in np.unique(size):
+        same = np.flatnonzero(size == n)
+        rho[same], tau[same] = rank_correlations(*numbers[:, row[first[same, None] + np.arange(n)]])
+    found = {"spearman": rho, "tau_w": tau, "n_checkpoints": size}
+    return pairs[keys].iloc[row[first]].assign(**found)
 
 
 def _over_seeds(seeds: pd.DataFrame, rankings: pd.DataFrame) -> pd.DataFrame:

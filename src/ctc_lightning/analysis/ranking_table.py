@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from ctc_lightning.analysis.rank_correlation import LEAST
 from ctc_lightning.analysis.ranking import (
     ALL,
     DIRECTION,
-    LEAST,
     MEAN,
     SCOPES,
     SOURCE_ACCURACY,
