@@ -1,24 +1,23 @@
-"""Report finished runs, as tables, in words and as a picture: ``python -m ctc_lightning.report RUN_DIR…``."""
+"""Report finished runs, as tables, in words, as pictures and as a page: ``python -m ctc_lightning.report RUN_DIR…``."""
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from ctc_lightning.analysis import (
-    comparable,
-    load_runs,
-    markdown_table,
-    read_provenance,
-    summary,
-    text_table,
-    trade_off_figure,
-    verdict,
-)
-from ctc_lightning.analysis.trade_off import PROTOCOLS
+from ctc_lightning.analysis import comparable, failures, load_runs, log_odds_summary, summary
+from ctc_lightning.analysis.comparable import common_targets
+from ctc_lightning.analysis.few_shot import few_shot_summary
+from ctc_lightning.analysis.page import Block, Section, html_of_markdown, page
+from ctc_lightning.analysis.runs import is_of_a_report
+from ctc_lightning.analysis.section import Findings, findings
+from ctc_lightning.analysis.trade_off import curves, headline
+
+SHOWN_FAILURES = 10  # on a terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,10 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m ctc_lightning.report", description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="a run, a sweep, or any folder above them")
     parser.add_argument("--output", default=".", metavar="DIR", help="where the files go (default: here)")
+    parser.add_argument("--parquet", action="store_true", help="write results.parquet beside results.csv")
     arguments = parser.parse_args(argv)
     logging.basicConfig(format="%(levelname)s: %(message)s")
     try:
-        text = report(arguments.runs, arguments.output)
+        text = report(arguments.runs, arguments.output, parquet=arguments.parquet)
     except (ValueError, OSError) as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 2
@@ -37,60 +37,109 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def report(paths: Iterable[str | Path], output: str | Path) -> str:
-    """Write trade_off.csv, trade_off.md and each data set's picture; return the text for a terminal.
+def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = False) -> str:
+    """Write the report of all runs under the paths; return its text for a terminal.
 
-    The picture is trade_off.png, or trade_off_<data>.png each where there are several data sets.
+    Files: ``report.html`` (everything, in itself), ``trade_off.csv`` (the numbers of all tables),
+    ``results.csv`` (every row of every run), ``trade_off.md``, and as PNG and SVG the figures ``trade_off``,
+    ``best_against_last``, ``drop``, ``log_odds`` and, with scores, ``ranking`` (then also ``ranking.csv``); with
+    several data sets each is called ``NAME_DATA``.
+
+    Args:
+        paths: run directories, sweeps, or folders of them.
+        output: the folder to write to.
+        parquet: also write ``results.parquet``.
 
     Raises:
-        ValueError: the paths hold no run that can be compared.
+        ValueError: the paths hold no run that can be compared; the output is a run's directory; there is no
+            package that writes Parquet.
         OSError: the output folder cannot be written.
     """
-    runs = comparable(load_runs(paths))
-    numbers = summary(runs)
+    rows = load_runs(paths)
+    failed = failures(rows)
+    try:
+        runs = comparable(rows)
+    except ValueError as problem:
+        raise ValueError(
+            f"{problem}{f' ({_count(failed)}, the first: {failed[0]})' if failed else ''}"
+        ) from problem
     output = Path(output)
+    if (output / "results.csv").exists() and not is_of_a_report(output / "results.csv"):
+        raise ValueError(
+            f"--output {output} holds the results.csv of a run, which would be lost: name another folder"
+        )
     output.mkdir(parents=True, exist_ok=True)
-    numbers.to_csv(output / "trade_off.csv", index=False)
-    terminal, page, written = [], [], ["trade_off.csv", "trade_off.md"]
+    written = _write_rows(rows, output, parquet=parquet)
+
+    found: list[Findings] = []
     for data, of_data in runs.groupby("data", sort=False):
-        picture = "trade_off.png" if len(of_data) == len(runs) else f"trade_off_{data}.png"
-        trade_off_figure(of_data).savefig(output / picture, dpi=150)
-        written.append(picture)
-        rows = numbers[numbers["data"] == data]
-        protocols = [protocol for protocol in PROTOCOLS if protocol in set(rows["protocol"])]
-        origin, found = _origin(of_data), verdict(rows)
-        tables = [markdown_table(rows, protocol) for protocol in protocols]
-        page += [
-            f"## {data}",
-            origin,
-            f"![Accuracy over epochs, and the trade-off]({picture})",
-            *tables,
-            found,
-        ]
-        tables = [text_table(rows, protocol) for protocol in protocols]
-        terminal += [f"{data}\n{'=' * len(str(data))}\n{origin}", *tables, found]
-    (output / "trade_off.md").write_text("\n\n".join(page) + "\n", encoding="utf-8")
+        suffix = "" if len(of_data) == len(runs) else "_" + re.sub(r"[^\w.-]", "_", str(data))
+        found.append(findings(of_data, output, suffix))
+    _numbers(runs).to_csv(output / "trade_off.csv", index=False)
+    rankings = [one.ranking for one in found if one.ranking is not None]
+    if rankings:
+        pd.concat(rankings).to_csv(output / "ranking.csv", index=False)
+    (output / "trade_off.md").write_text(_markdown(found, failed), encoding="utf-8")
+    (output / "report.html").write_text(_html(found, failed), encoding="utf-8")
+    written = [
+        "report.html",
+        "trade_off.csv",
+        *written,
+        *(["ranking.csv"] if rankings else []),
+        "trade_off.md",
+    ]
+    written += [name for one in found for name in one.files]
+    shown = [f"- {line}" for line in failed[:SHOWN_FAILURES]]
+    shown += (
+        [f"… and {len(failed) - SHOWN_FAILURES} more in report.html"] if len(failed) > SHOWN_FAILURES else []
+    )
+    terminal = [text for one in found for text in one.terminal]
+    terminal += ["\n".join([f"{_count(failed)}:", *shown])] if failed else []
     return "\n\n".join([*terminal, f"Written to {output}: {', '.join(written)}"]) + "\n"
 
 
-def _origin(runs: pd.DataFrame) -> str:
-    """One line: how many runs and seeds, on what hardware, from which commit, in how many minutes."""
-    records = [read_provenance(path) for path in runs["path"].unique()]
-    hardware, commit = (
-        " and ".join(dict.fromkeys(str(record.get(key) or "unknown") for record in records))
-        for key in ("hardware", "commit")
-    )
-    minutes = sum(record.get("seconds", 0) for record in records) / 60
-    counted = (
-        f"{_plural(len(records), 'run')}, {_plural(runs['seed'].nunique(), 'seed')}, {minutes:.1f} minutes"
-    )
-    if unfinished := sum(record.get("status") == "running" for record in records):
-        counted += f" ({unfinished} unfinished: the last epoch so far counts as the end)"
-    return f"{counted}; hardware: {hardware}; commit: {commit}"
+def _write_rows(rows: pd.DataFrame, output: Path, *, parquet: bool) -> list[str]:
+    """Every row of every run; returns the names."""
+    tidy = rows.drop(columns="plain")
+    if parquet:
+        try:
+            tidy.to_parquet(output / "results.parquet", index=False)
+        except ImportError as problem:
+            raise ValueError(
+                "--parquet needs pyarrow, which is not installed: pip install 'ctc-lightning[parquet]'"
+            ) from problem
+    tidy.to_csv(output / "results.csv", index=False)
+    return ["results.csv", *(["results.parquet"] if parquet else [])]
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of all tables: accuracies as fractions, the mean log-odds (metric ``log_odds``) in nats."""
+    parts = [summary(runs)]
+    for _, of_data in runs.groupby("data", sort=False):
+        measured = curves(of_data)
+        if common_targets(measured[measured["protocol"] == headline(of_data)]):
+            parts.append(log_odds_summary(of_data))
+    parts.append(few_shot_summary(runs))
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _markdown(found: list[Findings], failed: list[str]) -> str:
+    parts = [text for one in found for text in one.markdown]
+    parts += [f"## {_count(failed)}", "\n".join(f"- {line}" for line in failed)] if failed else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _html(found: list[Findings], failed: list[str]) -> str:
+    sections = [one.section for one in found]
+    if failed:
+        lines = html_of_markdown("\n".join(f"- {line}" for line in failed))
+        what = Block("What, where and why", f'<div class="failed">{lines}</div>')
+        sections.append(Section(_count(failed), "", [what]))
+    return page(f"Transfer while training: {', '.join(one.section.title for one in found)}", sections)
+
+
+def _count(failed: list[str]) -> str:
+    return f"{len(failed)} measurement{'' if len(failed) == 1 else 's'} failed"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ def cell(target, peak, final, std, n, method="ce", stopped="at the end", protoco
         "stopped": stopped,
         "protocol": protocol,
         "target": target,
+        "metric": "top1",
+        "plain": False,
         "n": n,
         "first_epoch": 2,
         "last_epoch": 5,

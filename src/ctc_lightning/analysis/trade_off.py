@@ -1,56 +1,73 @@
 """The trade-off in numbers: each run's peak, end and drop, and what early stopping would give."""
 
-import logging
-from itertools import product
 from operator import itemgetter
 
 import pandas as pd
 
 from ctc_lightning.analysis.methods import is_baseline
 
-log = logging.getLogger(__name__)
-
 SOURCE = "source"
 CLASSIFIER = "classifier"
 HEADLINE = "whitened"
-PROTOCOLS = (HEADLINE, "standardised", "knn")
+HEADLINES = (HEADLINE, "logreg")
+PROTOCOLS = (*HEADLINES, "standardised", "knn", "probe_bn", "reference", "finetune")
 
 RUN = ["data", "method", "seed"]
 CURVE = [*RUN, "protocol", "target"]
+VALIDATION = "val_"
 
 
-def comparable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The runs that belong in one table: probed, one for each seed, as long as the longest of their method.
+def protocols_of(frame: pd.DataFrame) -> list[str]:
+    """The protocols that measured a target on test and validation: the headline, then as in `PROTOCOLS`."""
+    found = list(dict.fromkeys(frame.loc[measured_targets(frame), "protocol"]))
+    return sorted(found, key=lambda p: PROTOCOLS.index(p) if p in PROTOCOLS else len(PROTOCOLS))
 
-    Left out, with a logged warning: a run that lacks the test or validation accuracy of its source or of
-    the headline probe, and one that ended (or still is) before the longest run of its data set and method,
-    since a mean over different ends would be nobody's final accuracy.
+
+def headline(frame: pd.DataFrame) -> str:
+    """The protocol that figures and verdict go by: whitened, else logreg, else the first there is.
 
     Raises:
-        ValueError: no run is left, or two of them share data set, method and seed.
+        ValueError: no target was measured.
     """
-    frame = _left_out(frame, ~frame["path"].isin(_probed(frame)), "lacks source or whitened accuracies")
-    longest = frame.groupby(["data", "method"])["epoch"].transform("max")
-    ends = frame.groupby("path")["epoch"].transform("max")
-    frame = _left_out(frame, ends < longest, "ends before the longest run of its method")
-    _check_one_run_per_seed(frame)
-    return frame
+    protocols = protocols_of(frame)
+    if not protocols:
+        raise ValueError(
+            "no target was measured: run `python -m ctc_lightning.transfer run=RUN_DIR target=…`"
+        )
+    return (
+        protocols[0] if protocols[0] in HEADLINES else frame.loc[measured_targets(frame), "protocol"].iloc[0]
+    )
+
+
+def measured_targets(frame: pd.DataFrame) -> pd.Series:
+    """Marks the validation accuracies of targets: a target's own metric is the one that also has such a row."""
+    return frame["metric"].str.startswith(VALIDATION) & (frame["target"] != SOURCE)
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
-    """Test and validation accuracy side by side: data, method, seed, protocol, target, epoch, top1, val_top1.
+    """Test and validation accuracy side by side, by the metric that is the target's own.
 
-    The source is measured by the network's own classifier, a transfer target by the probes. Rows go by
-    epoch; fractions in [0, 1]. An epoch with only one of the two accuracies is not there.
+    The source is measured by the network's own classifier, a transfer target by the probes. An epoch with
+    only one of the two accuracies is not there.
+
+    Returns:
+        Columns data, method, seed, protocol, target, metric, epoch, test, low, high, n, val, n_val, plain; rows
+        go by epoch; fractions in [0, 1].
     """
     _check_one_run_per_seed(frame)
     frame = frame[(frame["protocol"] == CLASSIFIER) == (frame["target"] == SOURCE)]
-    keys = [*CURVE, "epoch"]
-    test, validation = (
-        frame.loc[frame["metric"] == metric, [*keys, "value"]].rename(columns={"value": metric})
-        for metric in ("top1", "val_top1")
+    on_val = frame["metric"].str.startswith(VALIDATION)
+    keys = [*CURVE, "metric", "epoch"]
+    test = frame.loc[~on_val, [*keys, "value", "low", "high", "n", "plain"]].rename(columns={"value": "test"})
+    val = frame.loc[on_val, [*keys, "value", "n"]].rename(columns={"value": "val", "n": "n_val"})
+    val["metric"] = val["metric"].str.removeprefix(VALIDATION)
+    both = test.merge(val, on=keys)
+    of_target = ["data", "protocol", "target"]
+    common = (
+        both.groupby([*of_target, "metric"]).size().sort_values(ascending=False, kind="stable").reset_index()
     )
-    return test.merge(validation, on=keys).sort_values("epoch", kind="stable", ignore_index=True)
+    own = common.drop_duplicates(of_target)[[*of_target, "metric"]]
+    return both.merge(own).sort_values("epoch", kind="stable", ignore_index=True)
 
 
 def trade_off(frame: pd.DataFrame) -> pd.DataFrame:
@@ -61,45 +78,61 @@ def trade_off(frame: pd.DataFrame) -> pd.DataFrame:
         drop  = peak − final
 
     Returns:
-        Columns data, method, seed, protocol, target, peak, peak_epoch, final, epoch (the last), drop;
-        fractions in [0, 1], drop in [−1, 1].
+        Columns data, method, seed, protocol, target, metric, plain, peak, peak_epoch, final, low and high (of
+        final's 95 % interval), epoch (the last), drop; fractions in [0, 1], drop in [−1, 1]. A plain backbone
+        has no peak and no drop.
     """
-    measured = curves(frame)
+    return ends(curves(frame))
+
+
+def ends(measured: pd.DataFrame) -> pd.DataFrame:
+    """`trade_off` of curves, of which `test` and `val` may be in any unit that is better when higher."""
     of_one_curve = measured.groupby(CURVE, sort=False)
-    peak = measured.loc[of_one_curve["val_top1"].idxmax()].set_index(CURVE)
+    peak = measured.loc[of_one_curve["val"].idxmax()].set_index(CURVE)
     last = measured.loc[of_one_curve["epoch"].idxmax()].set_index(CURVE)
+    best = peak["test"].mask(peak["plain"])
     return pd.DataFrame(
         {
-            "peak": peak["top1"],
+            "metric": last["metric"],
+            "plain": last["plain"],
+            "peak": best,
             "peak_epoch": peak["epoch"],
-            "final": last["top1"],
+            "final": last["test"],
+            "low": last["low"],
+            "high": last["high"],
             "epoch": last["epoch"],
-            "drop": peak["top1"] - last["top1"],
+            "drop": best - last["test"],
         }
     ).reset_index()
 
 
-def early_stopping(frame: pd.DataFrame, protocol: str = HEADLINE) -> pd.DataFrame:
+def early_stopping(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataFrame:
     """What each run would give, had it stopped where its targets' mean *validation* accuracy is best.
 
-        e* = first argmax_e mean_t val_top1(e, t)
+        e* = first argmax_e mean_t val(e, t)
 
     One epoch for all targets, chosen without the test split; but with the targets' validation labels, so
     it is a generous baseline. Only epochs at which every target was probed take part.
 
+    Args:
+        frame: comparable runs.
+        protocol: the probe; None: the headline.
+
     Returns:
-        Columns data, method, seed, protocol, target, epoch (e*), final (test accuracy there): the source
-        and every target, all under the given protocol's name.
+        Columns data, method, seed, protocol, target, metric, epoch (e*), final (test accuracy there), plain:
+        the source (where it was measured at that epoch) and every target, under the given protocol's name.
     """
+    protocol = protocol or headline(frame)
     measured = curves(frame)
     probes = measured[measured["protocol"] == protocol]
-    mean = probes.groupby([*RUN, "epoch"])["val_top1"].agg(["mean", "size"])
+    mean = probes.groupby([*RUN, "epoch"])["val"].agg(["mean", "size"])
     complete = mean["size"] == mean.groupby(RUN)["size"].transform("max")
     best = mean.loc[complete, "mean"].groupby(RUN).idxmax()  # (data, method, seed, epoch)
     stop = best.map(itemgetter(-1)).rename("stop")
     measured = measured[measured["protocol"].isin([protocol, CLASSIFIER])].join(stop, on=RUN)
     stopped = measured[measured["epoch"] == measured["stop"]].assign(protocol=protocol)
-    return stopped[[*CURVE, "epoch", "top1"]].rename(columns={"top1": "final"}).reset_index(drop=True)
+    columns = [*CURVE, "metric", "epoch", "test", "plain"]
+    return stopped[columns].rename(columns={"test": "final"}).reset_index(drop=True)
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -107,44 +140,44 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row for each data set, method, `stopped` ("at the end" or, for cross-entropy, "early"), protocol
-        and target: n (seeds), first_epoch and last_epoch (where the seeds stopped), then mean and std
-        (sample std, ddof = 1; NaN for one seed) of peak, final and drop as ``peak_mean`` … ``drop_std``,
-        fractions. Peak and drop are NaN where stopped early.
+        and target: see `over_seeds`. Peak and drop are NaN where stopped early.
     """
-    protocols = [protocol for protocol in PROTOCOLS if (frame["protocol"] == protocol).any()]
-    early = [early_stopping(frame, protocol) for protocol in protocols]
-    early = [stopped[stopped["method"].map(is_baseline)] for stopped in early]
-    ends = [
-        trade_off(frame).assign(stopped="at the end"),
-        *(stopped.assign(stopped="early") for stopped in early),
-    ]
+    early = [early_stopping(frame, protocol) for protocol in protocols_of(frame)]
+    early = [stopped[stopped["method"].map(is_baseline) & ~stopped["plain"]] for stopped in early]
+    at_the_end = trade_off(frame).assign(stopped="at the end")
+    return over_seeds(pd.concat([at_the_end, *(stopped.assign(stopped="early") for stopped in early)]))
+
+
+def over_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Mean and sample standard deviation (ddof = 1; NaN for one seed) of the seeds.
+
+    Args:
+        numbers: of `ends`, with a column `stopped`.
+
+    Returns:
+        Columns data, method, stopped, protocol, target, metric, plain, n (seeds), first_epoch and last_epoch
+        (where the seeds stopped), ``peak_mean``, ``peak_std``, likewise final and drop, then final_low and
+        final_high: of one seed, the 95 % interval over the test images; NaN for several.
+    """
     statistics = {
         f"{number}_{statistic}": (number, statistic)
         for number in ("peak", "final", "drop")
         for statistic in ("mean", "std")
     }
-    return (
-        pd.concat(ends)
-        .groupby(["data", "method", "stopped", "protocol", "target"], sort=False)
-        .agg(n=("seed", "nunique"), first_epoch=("epoch", "min"), last_epoch=("epoch", "max"), **statistics)
+    intervals = {"final_low": ("low", "mean"), "final_high": ("high", "mean")}
+    table = (
+        numbers.groupby(["data", "method", "stopped", "protocol", "target", "metric", "plain"], sort=False)
+        .agg(
+            n=("seed", "nunique"),
+            first_epoch=("epoch", "min"),
+            last_epoch=("epoch", "max"),
+            **statistics,
+            **intervals,
+        )
         .reset_index()
     )
-
-
-def _probed(frame: pd.DataFrame) -> set[str]:
-    by_path = frame.groupby(["protocol", "metric"])["path"].unique()
-    needed = product((CLASSIFIER, HEADLINE), ("top1", "val_top1"))
-    return set.intersection(*(set(by_path.get(pair, [])) for pair in needed))
-
-
-def _left_out(frame: pd.DataFrame, out: pd.Series, reason: str) -> pd.DataFrame:
-    """The frame without the marked rows, each of their runs named in a warning."""
-    paths = frame.loc[out, "path"].unique()
-    if out.all():
-        raise ValueError(f"no run to compare: {paths[0]} {reason}")
-    for path in paths:
-        log.warning("left out: %s %s", path, reason)
-    return frame[~out]
+    table[[*intervals]] = table[[*intervals]].mask(table["n"] > 1)
+    return table
 
 
 def _check_one_run_per_seed(frame: pd.DataFrame) -> None:
@@ -153,5 +186,5 @@ def _check_one_run_per_seed(frame: pd.DataFrame) -> None:
         one, other, *_ = runs[runs.duplicated(RUN, keep=False)].sort_values(RUN).itertuples()
         raise ValueError(
             f"two runs of {one.method} on {one.data} have seed {one.seed}, {one.path} and {other.path}: "
-            "give only one of them, and the variants of a sweep one at a time"
+            "give only one of them, or pass both through ctc_lightning.analysis.comparable"
         )

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from ctc_lightning.analysis.methods import is_baseline, label, ordered
+from ctc_lightning.analysis.highlight import highlighted
+from ctc_lightning.analysis.methods import is_baseline, label
 from ctc_lightning.analysis.table import percent, row_label
 from ctc_lightning.analysis.trade_off import CLASSIFIER, HEADLINE, SOURCE
 
@@ -24,13 +25,16 @@ def verdict(summary: pd.DataFrame, protocol: str = HEADLINE) -> str:
     the source and on each target, the cross-entropy run that is best there at the end.
 
     Args:
-        summary: one data set's rows of `ctc_lightning.analysis.summary`.
+        summary: one data set's rows of `ctc_lightning.analysis.summary`; of too many methods for an eye the
+            highlighted ones are judged, plain backbones are not.
         protocol: the probe whose numbers are judged.
     """
+    shown = highlighted(summary, protocol)
+    summary = summary[summary["method"].isin(shown) & ~summary["plain"]]
     rows_of: dict[tuple[str, str], Rows] = {}
     for row in summary[summary["protocol"].isin([protocol, CLASSIFIER])].itertuples():
         rows_of.setdefault((str(row.method), str(row.stopped)), {})[str(row.target)] = row
-    methods = ordered(method for method, _ in rows_of)
+    methods = [method for method in shown if _probes(rows_of.get((method, "at the end"), {}))]
     baselines = [rows_of[method, "at the end"] for method in methods if is_baseline(method)]
     one_seed = summary["n"].min() == 1
     same = "within one point" if one_seed else "no difference beyond the seeds' spread"
@@ -40,9 +44,10 @@ def verdict(summary: pd.DataFrame, protocol: str = HEADLINE) -> str:
         lines.append(f"- {label(method)} {_memory(end)}.")
         if baselines and not is_baseline(method):
             lines.append(f"  - {_gain(end, baselines, same)}.")
-            lines.append(f"  - At the end {_both(end)}; source accuracy {_cost(end, baselines, same)}.")
+            lines.append(f"  - At the end {_both(end)}{_cost(end, baselines, same)}.")
         if early:
-            lines.append(f"  - At the end {_both(end)}. {row_label(early[SOURCE])}: {_both(early)}.")
+            stopped = row_label(next(iter(early.values())))
+            lines.append(f"  - At the end {_both(end)}. {stopped}: {_both(early)}.")
     limit = "one point: one seed tells no spread" if one_seed else "twice the standard deviation over seeds"
     return "\n".join([*lines, f"- Differences count beyond {limit}."])
 
@@ -73,15 +78,20 @@ def _gain(end: Rows, baselines: list[Rows], same: str) -> str:
 
 
 def _cost(end: Rows, baselines: list[Rows], same: str) -> str:
-    """Source accuracy at the end, against the best baseline's."""
-    difference, counts = _difference(end[SOURCE], [rows[SOURCE] for rows in baselines])
+    """Source accuracy at the end, against the best baseline's; nothing where it was not measured."""
+    rivals = [rows[SOURCE] for rows in baselines if SOURCE in rows]
+    if SOURCE not in end or not rivals:
+        return ""
+    difference, counts = _difference(end[SOURCE], rivals)
     verb = "gained" if difference > 0 else "lost"
-    return f"against CE's best: {f'{percent(abs(difference))} points {verb}' if counts else same}"
+    found = f"{percent(abs(difference))} points {verb}" if counts else same
+    return f"; source accuracy against CE's best: {found}"
 
 
 def _both(rows: Rows) -> str:
     transfer = fmean(row.final_mean for row in _probes(rows).values())
-    return f"mean transfer {percent(transfer)}, source {percent(rows[SOURCE].final_mean)}"
+    source = f", source {percent(rows[SOURCE].final_mean)}" if SOURCE in rows else ""
+    return f"mean transfer {percent(transfer)}{source}"
 
 
 def _difference(row: Any, rivals: list[Any]) -> tuple[float, bool]:

@@ -1,0 +1,151 @@
+"""Which runs, and which of their numbers, belong in one table."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from ctc_lightning.analysis.trade_off import CLASSIFIER, RUN, SOURCE, curves, headline, measured_targets
+from ctc_lightning.results import FAILED
+
+log = logging.getLogger(__name__)
+
+UNMEASURED = (
+    "has no target measured on test and validation: run `python -m ctc_lightning.transfer run={path} target=…`, "
+    "or train on data with targets"
+)
+BACKBONES = "backbones"  # the data set's name where there are plain backbones alone
+
+
+def comparable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The numbers that belong in one table: one run for each seed, ends that are alike.
+
+    The variants of a sweep become methods of their own (``ctc_queue, temperature=0.1``). Left out, each with a
+    logged warning, are:
+
+    - a run without a target that was measured on test and validation;
+    - of two runs with the same configuration and seed the one with fewer epochs, at equal epochs the one whose
+      table is older;
+    - a run that ended (or still is) before the longest run of its data set and method, and of a run the target
+      that was: a mean over different ends would be nobody's final accuracy.
+
+    Plain backbones join every data set that has one of their targets; ``glyphs/hue`` is what a run on glyphs
+    calls ``hue``. Failures are no numbers: see `failures`.
+
+    Returns:
+        The columns of `ctc_lightning.analysis.load_runs`.
+
+    Raises:
+        ValueError: no run is left.
+    """
+    frame = frame[frame["metric"] != FAILED]
+    name = frame["method"] + (", " + frame["variant"]).where(frame["variant"] != "", "")
+    frame = frame.assign(method=name)
+    has_target = frame["path"].isin(frame.loc[measured_targets(frame), "path"])
+    frame = _without(frame, ~has_target, UNMEASURED)
+    trained, plain = frame[~frame["plain"]], frame[frame["plain"]]
+    trained = _without(trained, _is_twin(trained), "has a twin of the same configuration and seed")
+    longest = trained.groupby(["data", "method"])["epoch"].transform("max")
+    last = trained.groupby("path")["epoch"].transform("max")
+    trained = _without(trained, last < longest, "ends before the longest run of its method")
+    trained = _without_short_curves(trained)
+    return pd.concat([trained, *_adopted(plain, trained)], ignore_index=True)
+
+
+def failures(frame: pd.DataFrame) -> list[str]:
+    """One line for each measurement that failed: where, and why."""
+    failed = frame[frame["metric"] == FAILED].drop_duplicates(["path", "epoch", "protocol", "target", "note"])
+    return [
+        f"{row.path}, epoch {row.epoch}, {row.protocol}"
+        f"{f' on {row.target}' if row.target != '-' else ''}: {row.note or 'no reason was written down'}"
+        for row in failed.itertuples()
+    ]
+
+
+def common_targets(measured: pd.DataFrame) -> list[str]:
+    """The targets that every method was measured on: means over targets are over these.
+
+    Args:
+        measured: one data set's curves of one protocol, of `ctc_lightning.analysis.curves`; plain backbones
+            have no say.
+    """
+    trained = measured[~measured["plain"] & (measured["target"] != SOURCE)]
+    methods = trained.groupby("target", sort=False)["method"].nunique()
+    return list(methods.index[methods == trained["method"].nunique()])
+
+
+def no_plane(frame: pd.DataFrame) -> str:
+    """Why a data set's plane of source against transfer is left out, and the remedy; "" where it is not."""
+    if frame["plain"].all():
+        return "Plain backbones have no source accuracy, so there is no plane of source against transfer."
+    protocol = headline(frame)
+    measured = curves(frame)
+    measured = measured[~measured["plain"]]
+    probes = measured[measured["protocol"] == protocol]
+    if not common_targets(probes):
+        return (
+            "The plane of source against transfer is left out: no target was measured for every method; "
+            "`python -m ctc_lightning.transfer run=RUN_DIR target=…` measures the same one for all."
+        )
+    source = measured[measured["target"] == SOURCE]
+    if probes[[*RUN, "epoch"]].merge(source[[*RUN, "epoch"]]).empty:
+        return (
+            "The plane of source against transfer is left out: no epoch has both an accuracy of the network's "
+            "own classifier and one of a target; `python -m ctc_lightning.transfer run=RUN_DIR target=own` "
+            "measures both."
+        )
+    return ""
+
+
+def _is_twin(frame: pd.DataFrame) -> pd.Series:
+    runs = frame.groupby([*RUN, "path"])["epoch"].max().reset_index()
+    runs["written"] = [_written(Path(path)) for path in runs["path"]]
+    kept = runs.sort_values(["epoch", "written"], kind="stable").drop_duplicates(RUN, keep="last")["path"]
+    return ~frame["path"].isin(kept)
+
+
+def _written(folder: Path) -> float:
+    file = folder / "results.csv"
+    return file.stat().st_mtime if file.exists() else 0.0
+
+
+def _without_short_curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the targets of a run that were measured less far than for another seed of its method."""
+    probes = frame[frame["path"].isin(frame["path"]) & (frame["protocol"] != CLASSIFIER)]
+    curve = ["path", "protocol", "target"]
+    last = probes.groupby(curve)["epoch"].transform("max")
+    short = last < probes.groupby(["data", "method", "protocol", "target"])["epoch"].transform("max")
+    for row in probes[short].drop_duplicates(curve).itertuples():
+        log.warning(
+            "left out: %s of %s in %s was measured to epoch %d only, less far than for other seeds",
+            *(row.protocol, row.target, row.path, last[row.Index]),
+        )
+    return frame.drop(index=probes.index[short])
+
+
+def _adopted(plain: pd.DataFrame, trained: pd.DataFrame) -> list[pd.DataFrame]:
+    """Plain backbones under the name of each data set that has a target of theirs."""
+    # One backbone measured twice has the same weights: its numbers add up to one run
+    number = [*RUN, "protocol", "target", "metric"]
+    plain = plain.assign(path=plain.groupby(RUN)["path"].transform("last")).drop_duplicates(
+        number, keep="last"
+    )
+    if trained.empty:
+        return [plain.assign(data=BACKBONES)]
+    adopted = []
+    for data, runs in trained.groupby("data", sort=False):
+        named = plain.assign(data=data, target=plain["target"].str.removeprefix(f"{data}/"))
+        adopted.append(named[named["target"].isin(set(runs["target"]) - {SOURCE})])
+    known = {path for frame in adopted for path in frame["path"]}
+    _without(plain, ~plain["path"].isin(known), "shares no target with a run", fatal=False)
+    return adopted
+
+
+def _without(frame: pd.DataFrame, out: pd.Series, reason: str, *, fatal: bool = True) -> pd.DataFrame:
+    """The frame without the marked rows, each of their runs named in a warning."""
+    paths = frame.loc[out, "path"].unique()
+    if fatal and len(frame) and out.all():
+        raise ValueError(f"no run to compare: {paths[0]} {reason.format(path=paths[0])}")
+    for path in paths:
+        log.warning("left out: %s %s", path, reason.format(path=path))
+    return frame[~out]

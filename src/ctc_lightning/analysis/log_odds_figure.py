@@ -1,0 +1,86 @@
+"""log_odds: the mean log-odds over targets, over epochs and at the end."""
+
+from textwrap import fill
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ctc_lightning.analysis.highlight import highlighted
+from ctc_lightning.analysis.log_odds import log_odds_curves, log_odds_summary
+from ctc_lightning.analysis.look import INK, backbone_lines, bands, dress, epoch_axis, legend_handles
+from ctc_lightning.analysis.methods import OTHERS, colours, label, markers
+from ctc_lightning.analysis.trade_off import headline, summary
+
+
+def log_odds_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
+    """On the left over epochs, mean and range of the seeds; on the right each method's end, mean ± std.
+
+    Args:
+        frame: comparable runs of one data set, with a target that all methods have.
+        protocol: the probe; None: the headline.
+    """
+    protocol = protocol or headline(frame)
+    measured = log_odds_curves(frame, protocol)
+    shown = [m for m in highlighted(summary(frame), protocol) if m in set(measured["method"])]
+    paint = colours(shown)
+    paint = {method: paint[method] for method in shown}
+    marks = markers(shown)
+    trained = measured[~measured["plain"]]
+    plain = sorted(set(measured.loc[measured["plain"], "method"]))
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    over_epochs, ends = figure.subplots(1, 2, width_ratios=(1.2, 1))
+    bands(over_epochs, trained, paint, marks)
+    backbone_lines(over_epochs, measured[measured["plain"]], plain)
+    epoch_axis(over_epochs, trained["epoch"].max() if len(trained) else 1)
+    dress(over_epochs)
+    over_epochs.set_xlabel("epoch", color=INK)
+    over_epochs.set_ylabel("mean over targets of ln(p / (1 − p)), nats", color=INK)
+    over_epochs.set_title("over epochs", color=INK)
+    num_others = trained["method"].nunique() - len(paint)
+    figure.legend(
+        handles=legend_handles(paint, marks, num_others, plain),
+        loc="outside lower center", ncols=4, frameon=False, fontsize=9.5,
+    )  # fmt: skip
+    _ends(ends, log_odds_summary(frame), paint, marks)
+    figure.suptitle(
+        f"{frame['data'].iloc[0]}: transfer in log-odds, mean over targets ({protocol} probe)", color=INK,
+        fontsize=14,
+    )  # fmt: skip
+    return figure
+
+
+def _ends(axes: Axes, numbers: pd.DataFrame, paint: dict[str, str], marks: dict[str, str]) -> None:
+    numbers = numbers.sort_values("final_mean", ascending=False, kind="stable")
+    named = numbers[numbers["method"].isin(paint) | numbers["plain"]]
+    grey = numbers[~numbers["method"].isin(named["method"])]
+    for height, row in enumerate(named.itertuples()):
+        colour, mark = paint.get(str(row.method), INK), marks.get(str(row.method), "|")
+        std = 0 if pd.isna(row.final_std) else row.final_std
+        axes.errorbar(row.final_mean, height, xerr=std, color=colour, lw=2, capsize=3)
+        axes.scatter(
+            row.final_mean,
+            height,
+            100,
+            color=colour,
+            marker=mark,
+            edgecolors="w" if mark != "|" else None,
+            zorder=3,
+        )
+        axes.annotate(
+            f"{row.final_mean:.2f}", (row.final_mean, height), (0, 9), textcoords="offset points", ha="center",
+            color=colour, fontsize=9,
+        )  # fmt: skip
+    names = [fill(label(method), 26) for method in named["method"]]
+    if len(grey):
+        axes.scatter(
+            grey["final_mean"], np.full(len(grey), len(named)), 60, color=OTHERS, marker="|", gid="others"
+        )
+        names.append(f"{len(grey)} others")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.7)
+    axes.margins(x=0.1)
+    dress(axes)
+    axes.set_xlabel("nats", color=INK)
+    axes.set_title("at the end, mean ± std of the seeds", color=INK)
