@@ -32,7 +32,7 @@ def ranking_figure(ranking: pd.DataFrame) -> Figure:
     """
     check_one_data_set(ranking)
     scores = ranking.loc[(ranking["scope"] == ALL) & (ranking["target"] == MEAN), "score"].tolist()
-    figure = Figure(figsize=(12, 1.9 + 0.34 * len(scores)), layout="constrained")
+    figure = Figure(figsize=(12, 2.1 + 0.34 * len(scores)), layout="constrained")
     for axes, scope in zip(figure.subplots(1, 2, sharey=True), SCOPES, strict=True):
         _panel(axes, ranking[ranking["scope"] == scope], scores)
         axes.set_title(f"{QUESTION[scope]}\n{scope}", color=INK, fontsize=12)
@@ -41,7 +41,7 @@ def ranking_figure(ranking: pd.DataFrame) -> Figure:
         color=INK,
         fontsize=14,
     )
-    figure.legend(handles=_key(ranking), loc="outside lower center", ncols=5, frameon=False, fontsize=10)
+    figure.legend(handles=_key(ranking), loc="outside lower center", ncols=4, frameon=False, title=SIGNS)
     return figure
 
 
@@ -76,7 +76,6 @@ def _key(ranking: pd.DataFrame) -> list[Artist]:
         _dot(REFERENCE_COLOUR, 9, "accuracy, for comparison"),
         _dot("#999999", 4, "a single target"),
         *several,
-        _dot("none", 0, SIGNS),
     ]
 
 
