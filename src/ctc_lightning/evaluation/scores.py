@@ -34,7 +34,7 @@ class TransferabilityScores(Protocol):
 
     Neither the validation nor the test split is looked at. Compare them between networks on one target: their
     scales differ from target to target. A score that cannot be computed, as of a class with too few images,
-    is left out with a logged warning. Time: one thread takes 0.3 s for N = 1500, F = 64, L = 16, nearly all
+    is left out with a logged warning. Time: one thread takes 0.25 s for N = 1500, F = 64, L = 16, nearly all
     of it for ``n_leep``, which grows with N·L·(the number of directions that hold 80 % of the variance)².
 
     Args:
