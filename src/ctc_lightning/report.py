@@ -1,4 +1,4 @@
-"""Report finished runs, as tables, in words, as pictures and as a page: ``python -m ctc_lightning.report RUN_DIR…``."""
+"""Report finished runs in tables, words, figures and a page: ``python -m ctc_lightning.report RUN_DIR…``."""
 
 import argparse
 import logging
@@ -12,7 +12,8 @@ import pandas as pd
 from ctc_lightning.analysis import comparable, failures, load_runs, log_odds_summary, summary
 from ctc_lightning.analysis.comparable import common_targets
 from ctc_lightning.analysis.few_shot import few_shot_summary
-from ctc_lightning.analysis.page import Block, Section, html_of_markdown, page
+from ctc_lightning.analysis.html_of_markdown import html_of_markdown
+from ctc_lightning.analysis.page import Block, Section, page
 from ctc_lightning.analysis.runs import is_of_a_report
 from ctc_lightning.analysis.section import Findings, findings
 from ctc_lightning.analysis.trade_off import curves, headline
@@ -42,8 +43,8 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
 
     Files: ``report.html`` (everything, in itself), ``trade_off.csv`` (the numbers of all tables),
     ``results.csv`` (every row of every run), ``trade_off.md``, and as PNG and SVG the figures ``trade_off``,
-    ``best_against_last``, ``drop``, ``log_odds`` and, with scores, ``ranking`` (then also ``ranking.csv``); with
-    several data sets each is called ``NAME_DATA``.
+    ``best_against_last``, ``drop``, ``log_odds`` and, with scores, ``ranking`` (then also ``ranking.csv``);
+    with several data sets each is called ``NAME_DATA``.
 
     Args:
         paths: run directories, sweeps, or folders of them.

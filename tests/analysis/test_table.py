@@ -24,6 +24,8 @@ def cell(target, peak, final, std, n, method="ce", stopped="at the end", protoco
         "final_std": std,
         "drop_mean": peak - final,
         "drop_std": std,
+        "final_low": float("nan"),
+        "final_high": float("nan"),
     }
 
 

@@ -1,4 +1,4 @@
-"""best_against_last: transfer at the best epoch against transfer at the last one, for each method and target."""
+"""best_against_last: transfer at the best epoch against transfer at the last one."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ NAMED = 0.05  # of the loss: from five points on, a point's target is written be
 
 
 def best_against_last_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
-    """A point for each method and target: across, test accuracy at the best validation epoch; up, at the last.
+    """A point for each method and target: test accuracy at the best validation epoch, and at the last.
 
     On the diagonal nothing is lost, below it the vertical distance is the drop. Bars are standard deviations
     over seeds.

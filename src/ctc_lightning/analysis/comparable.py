@@ -5,29 +5,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from ctc_lightning.analysis.trade_off import CLASSIFIER, RUN, SOURCE, curves, headline, measured_targets
+from ctc_lightning.analysis.trade_off import CLASSIFIER, RUN, SOURCE, measured_targets
 from ctc_lightning.results import FAILED
 
 log = logging.getLogger(__name__)
 
 UNMEASURED = (
-    "has no target measured on test and validation: run `python -m ctc_lightning.transfer run={path} target=…`, "
-    "or train on data with targets"
+    "has no target measured on test and validation: run `python -m ctc_lightning.transfer run={path} "
+    "target=…`, or train on data with targets"
 )
+UNSAID = "no reason was written down"
+NO_TARGET = "-"  # of a checkpoint that could not be read
 BACKBONES = "backbones"  # the data set's name where there are plain backbones alone
 
 
 def comparable(frame: pd.DataFrame) -> pd.DataFrame:
     """The numbers that belong in one table: one run for each seed, ends that are alike.
 
-    The variants of a sweep become methods of their own (``ctc_queue, temperature=0.1``). Left out, each with a
-    logged warning, are:
+    The variants of a sweep become methods of their own (``ctc_queue, temperature=0.1``). Left out, each with
+    a logged warning, are:
 
     - a run without a target that was measured on test and validation;
-    - of two runs with the same configuration and seed the one with fewer epochs, at equal epochs the one whose
-      table is older;
-    - a run that ended (or still is) before the longest run of its data set and method, and of a run the target
-      that was: a mean over different ends would be nobody's final accuracy.
+    - of two runs with the same configuration and seed the one with fewer epochs, at equal epochs the one
+      whose table is older;
+    - a run that ended (or still is) before the longest run of its data set and method, and the target of a
+      run that was: a mean over different ends would be nobody's final accuracy.
 
     Plain backbones join every data set that has one of their targets; ``glyphs/hue`` is what a run on glyphs
     calls ``hue``. Failures are no numbers: see `failures`.
@@ -39,7 +41,8 @@ def comparable(frame: pd.DataFrame) -> pd.DataFrame:
         ValueError: no run is left.
     """
     frame = frame[frame["metric"] != FAILED]
-    name = frame["method"] + (", " + frame["variant"]).where(frame["variant"] != "", "")
+    suffix = frame["variant"].map(lambda variant: f", {variant}" if variant else "")
+    name = frame["method"] + suffix
     frame = frame.assign(method=name)
     has_target = frame["path"].isin(frame.loc[measured_targets(frame), "path"])
     frame = _without(frame, ~has_target, UNMEASURED)
@@ -55,10 +58,10 @@ def comparable(frame: pd.DataFrame) -> pd.DataFrame:
 def failures(frame: pd.DataFrame) -> list[str]:
     """One line for each measurement that failed: where, and why."""
     failed = frame[frame["metric"] == FAILED].drop_duplicates(["path", "epoch", "protocol", "target", "note"])
+    columns = zip(*(failed[name] for name in ("path", "epoch", "protocol", "target", "note")), strict=True)
     return [
-        f"{row.path}, epoch {row.epoch}, {row.protocol}"
-        f"{f' on {row.target}' if row.target != '-' else ''}: {row.note or 'no reason was written down'}"
-        for row in failed.itertuples()
+        f"{path}, epoch {epoch}, {protocol}{'' if target == NO_TARGET else f' on {target}'}: {note or UNSAID}"
+        for path, epoch, protocol, target, note in columns
     ]
 
 
@@ -72,29 +75,6 @@ def common_targets(measured: pd.DataFrame) -> list[str]:
     trained = measured[~measured["plain"] & (measured["target"] != SOURCE)]
     methods = trained.groupby("target", sort=False)["method"].nunique()
     return list(methods.index[methods == trained["method"].nunique()])
-
-
-def no_plane(frame: pd.DataFrame) -> str:
-    """Why a data set's plane of source against transfer is left out, and the remedy; "" where it is not."""
-    if frame["plain"].all():
-        return "Plain backbones have no source accuracy, so there is no plane of source against transfer."
-    protocol = headline(frame)
-    measured = curves(frame)
-    measured = measured[~measured["plain"]]
-    probes = measured[measured["protocol"] == protocol]
-    if not common_targets(probes):
-        return (
-            "The plane of source against transfer is left out: no target was measured for every method; "
-            "`python -m ctc_lightning.transfer run=RUN_DIR target=…` measures the same one for all."
-        )
-    source = measured[measured["target"] == SOURCE]
-    if probes[[*RUN, "epoch"]].merge(source[[*RUN, "epoch"]]).empty:
-        return (
-            "The plane of source against transfer is left out: no epoch has both an accuracy of the network's "
-            "own classifier and one of a target; `python -m ctc_lightning.transfer run=RUN_DIR target=own` "
-            "measures both."
-        )
-    return ""
 
 
 def _is_twin(frame: pd.DataFrame) -> pd.Series:
@@ -111,15 +91,12 @@ def _written(folder: Path) -> float:
 
 def _without_short_curves(frame: pd.DataFrame) -> pd.DataFrame:
     """Without the targets of a run that were measured less far than for another seed of its method."""
-    probes = frame[frame["path"].isin(frame["path"]) & (frame["protocol"] != CLASSIFIER)]
+    probes = frame[frame["protocol"] != CLASSIFIER]
     curve = ["path", "protocol", "target"]
     last = probes.groupby(curve)["epoch"].transform("max")
     short = last < probes.groupby(["data", "method", "protocol", "target"])["epoch"].transform("max")
-    for row in probes[short].drop_duplicates(curve).itertuples():
-        log.warning(
-            "left out: %s of %s in %s was measured to epoch %d only, less far than for other seeds",
-            *(row.protocol, row.target, row.path, last[row.Index]),
-        )
+    for path, protocol, target in probes[short][curve].drop_duplicates().itertuples(index=False):
+        log.warning("left out: %s on %s in %s ends before other seeds'", protocol, target, path)
     return frame.drop(index=probes.index[short])
 
 

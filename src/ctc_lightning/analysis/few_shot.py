@@ -9,7 +9,7 @@ PROTOCOL = "few_shot"
 
 
 def few_shot_summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """The columns of `ctc_lightning.analysis.summary`; peak and drop are NaN, empty where nothing was measured.
+    """The columns of `ctc_lightning.analysis.summary`, peak and drop NaN; empty where nothing was measured.
 
     Args:
         frame: comparable runs, of which the rows of the protocol ``few_shot`` count.

@@ -1,4 +1,4 @@
-"""Which methods figures show in colour, and in what order tables list them, where there are too many for an eye."""
+"""Which methods figures show in colour, and their order in tables, where they are too many for an eye."""
 
 import pandas as pd
 

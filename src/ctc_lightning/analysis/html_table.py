@@ -42,7 +42,7 @@ def log_odds_html(summary: pd.DataFrame) -> str:
         summary: one data set's rows of `ctc_lightning.analysis.log_odds_summary`.
     """
     rows = [
-        (label(row.method), *(nats(mean, std) for mean, std in numbers(row)))
+        (label(str(row.method)), *(nats(mean, std) for mean, std in numbers(row)))
         for row in summary.sort_values("final_mean", ascending=False, kind="stable").itertuples()
     ]
     head = "".join(f'<th scope="col">{name}</th>' for name in ("final", "peak", "drop"))

@@ -55,22 +55,16 @@ def _ends(axes: Axes, numbers: pd.DataFrame, paint: dict[str, str], marks: dict[
     numbers = numbers.sort_values("final_mean", ascending=False, kind="stable")
     named = numbers[numbers["method"].isin(paint) | numbers["plain"]]
     grey = numbers[~numbers["method"].isin(named["method"])]
-    for height, row in enumerate(named.itertuples()):
-        colour, mark = paint.get(str(row.method), INK), marks.get(str(row.method), "|")
-        std = 0 if pd.isna(row.final_std) else row.final_std
-        axes.errorbar(row.final_mean, height, xerr=std, color=colour, lw=2, capsize=3)
-        axes.scatter(
-            row.final_mean,
-            height,
-            100,
-            color=colour,
-            marker=mark,
-            edgecolors="w" if mark != "|" else None,
-            zorder=3,
-        )
+    for height, (method, mean, std) in enumerate(
+        zip(named["method"], named["final_mean"], named["final_std"].fillna(0), strict=True)
+    ):
+        colour, mark = paint.get(method, INK), marks.get(method, "|")
+        axes.errorbar(mean, height, xerr=std, color=colour, lw=2, capsize=3)
+        edge = None if mark == "|" else "w"
+        axes.scatter(mean, height, 100, color=colour, marker=mark, edgecolors=edge, zorder=3)
         axes.annotate(
-            f"{row.final_mean:.2f}", (row.final_mean, height), (0, 9), textcoords="offset points", ha="center",
-            color=colour, fontsize=9,
+            f"{mean:.2f}", (mean, height), (0, 9), textcoords="offset points", ha="center", color=colour,
+            fontsize=9,
         )  # fmt: skip
     names = [fill(label(method), 26) for method in named["method"]]
     if len(grey):

@@ -1,4 +1,4 @@
-"""What all figures share: ink, axes, the legend of methods, labels that do not overlap, files that reproduce."""
+"""What all figures share: axes, the legend of methods, labels apart from each other, files that reproduce."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO, StringIO

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-# Okabe & Ito's palette is told apart by colour-blind readers: warm for cross-entropy, cool for CTC. Wine (Tol)
-# stands for their yellow, which is too pale for a line on white.
+# Okabe & Ito's palette is told apart by colour-blind readers: warm for cross-entropy, cool for CTC. Wine
+# (Tol) stands for their yellow, which is too pale for a line on white.
 STYLE = {
     "ce": ("CE", "#D55E00"),
     "ce_best_wd": ("CE, best weight decay", "#E69F00"),

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Sequence
 from html import escape
-from itertools import groupby
 from typing import NamedTuple
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #222; --soft: #666; --line: #ddd; --paper: #fff; --card: #f6f6f4;
   --link: #0072B2; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e6e6; --soft: #a5a5a5; --line: #3d3d3d; --paper: #191919; --card: #242424; --link: #56B4E9; } }
+  :root { --ink: #e6e6e6; --soft: #a5a5a5; --line: #3d3d3d; --paper: #191919; --card: #242424;
+    --link: #56B4E9; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
   max-width: 1240px; padding: 1.5rem; }
 a { color: var(--link); }
@@ -20,7 +20,8 @@ nav { background: var(--card); border-radius: .5rem; padding: .2rem 1rem; }
 nav ul { columns: 20rem; }
 .origin { color: var(--soft); }
 figure { margin: 1.5rem 0; }
-figure svg { background: #fff; border-radius: .5rem; width: 100%; height: auto; max-width: 1150px; display: block; }
+figure svg { background: #fff; border-radius: .5rem; width: 100%; height: auto; max-width: 1150px;
+  display: block; }
 figcaption { color: var(--soft); margin-top: .4rem; }
 .table { overflow: auto; margin: .5rem 0 1.5rem; } .long { max-height: 40rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
@@ -79,7 +80,8 @@ def page(title: str, sections: Sequence[Section]) -> str:
     )
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{STYLE}</style>\n</head>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{STYLE}</style>\n</head>\n"
         f"<body>\n<h1>{escape(title)}</h1>\n<nav><ul>\n{contents}\n</ul></nav>\n"
         + "\n".join(map(_section, sections))
         + "\n</body>\n</html>\n"
@@ -93,30 +95,6 @@ def inline_svg(svg: str, prefix: str) -> str:
     svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
     svg = re.sub(r'\sid="', f' id="{prefix}-', svg)
     return re.sub(r'(href="#|url\(#)', rf"\1{prefix}-", svg).strip()
-
-
-def html_of_markdown(text: str) -> str:
-    """The Markdown that this package writes: paragraphs, lists of two levels, tables, bold and code."""
-    parts = []
-    for kind, group in groupby(text.splitlines(), key=_kind):
-        lines = [line for line in group if line]
-        if kind == "table":
-            head, _, *rows = [
-                [_spans(cell.strip()) for cell in line.strip("| ").split("|")] for line in lines
-            ]
-            table = [
-                "<thead><tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in head) + "</tr></thead>"
-            ]
-            table += [
-                f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
-                for name, *row in rows
-            ]
-            parts.append(f'<div class="table"><table>{"".join(table)}</table></div>')
-        elif kind == "list":
-            parts.append(f"<ul>{''.join(_items(lines))}</ul>")
-        elif lines:
-            parts.append(f"<p>{_spans(' '.join(lines))}</p>")
-    return "\n".join(parts)
 
 
 def _section(section: Section) -> str:
@@ -147,32 +125,3 @@ def _part(section: str, part: Picture | Block) -> str:
 
 def _anchor(*words: str) -> str:
     return re.sub(r"[^\w-]+", "-", "-".join(words).lower())
-
-
-def _kind(line: str) -> str:
-    return (
-        "table"
-        if line.startswith("|")
-        else "list"
-        if line.lstrip().startswith("- ")
-        else "text"
-        if line
-        else ""
-    )
-
-
-def _items(lines: list[str]) -> list[str]:
-    items: list[str] = []
-    for line in lines:
-        text = f"<li>{_spans(line.lstrip()[2:])}</li>"
-        if line.startswith(" ") and items:
-            items[-1] = items[-1].removesuffix("</li>").removesuffix("</ul>")
-            items[-1] += f"{text}</ul></li>" if "<ul>" in items[-1] else f"<ul>{text}</ul></li>"
-        else:
-            items.append(text)
-    return items
-
-
-def _spans(text: str) -> str:
-    text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escape(text))
-    return re.sub(r"`(.+?)`", r"<code>\1</code>", text)

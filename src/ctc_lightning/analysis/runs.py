@@ -37,10 +37,10 @@ def load_runs(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
     Returns:
         The columns of ``results.csv`` (see `ctc_lightning.results.Row`; those that an older file lacks have
         their defaults), then ``data`` (``data.name`` of config.yaml; "" for a plain backbone, where that is
-        null), ``path`` (the run's directory), ``variant`` (see `ctc_lightning.analysis.variants`) and ``plain``
-        (whether it is a plain backbone).
-        Accuracies are fractions in [0, 1]; the ``value`` of a row with the metric ``failed`` is NaN. Where a
-        resumed run measured the same number twice, the later one stands.
+        null), ``path`` (the run's directory), ``variant`` (see `ctc_lightning.analysis.variants`) and
+        ``plain`` (whether it is a plain backbone). Accuracies are fractions in [0, 1]; the ``value`` of a row
+        with the metric ``failed`` is NaN. Where a resumed run measured the same number twice, the later one
+        stands.
 
     Raises:
         ValueError: a path is missing or holds no run, or none of the runs can be read. A broken run among

@@ -1,4 +1,4 @@
-"""All that is found out about one data set: for the terminal, in Markdown, as a section of the page, as figures."""
+"""All that is found out about one data set: for the terminal, in Markdown, for the page, as figures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,21 +8,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.best_against_last import best_against_last_figure
-from ctc_lightning.analysis.comparable import common_targets, no_plane
+from ctc_lightning.analysis.comparable import common_targets
 from ctc_lightning.analysis.drop import drop_figure
 from ctc_lightning.analysis.few_shot import PROTOCOL as FEW_SHOT
 from ctc_lightning.analysis.few_shot import few_shot_summary, one_column_each
 from ctc_lightning.analysis.figures import trade_off_figure
 from ctc_lightning.analysis.highlight import MOST, in_order
+from ctc_lightning.analysis.html_of_markdown import html_of_markdown
 from ctc_lightning.analysis.html_table import html_table, log_odds_html, nats
 from ctc_lightning.analysis.log_odds import log_odds_summary
 from ctc_lightning.analysis.log_odds_figure import log_odds_figure
 from ctc_lightning.analysis.look import save
 from ctc_lightning.analysis.methods import label
-from ctc_lightning.analysis.page import Block, Picture, Section, html_of_markdown
+from ctc_lightning.analysis.page import Block, Picture, Section
+from ctc_lightning.analysis.plane import no_plane
 from ctc_lightning.analysis.ranking import SCORE_PROTOCOLS, ranking
 from ctc_lightning.analysis.ranking_figure import ranking_figure
 from ctc_lightning.analysis.ranking_table import ranking_table
+from ctc_lightning.analysis.reading import READING
 from ctc_lightning.analysis.runs import read_provenance
 from ctc_lightning.analysis.table import markdown_table, numbers, text_table, title
 from ctc_lightning.analysis.trade_off import curves, headline, protocols_of, summary
@@ -30,39 +33,9 @@ from ctc_lightning.analysis.verdict import verdict
 
 ON_TERMINAL = 20  # methods
 
-# name -> heading, and how to read it
-READING = {
-    "trade_off": (
-        "Accuracy over epochs, and the trade-off",
-        "Left: test accuracy while training, a panel for each target; a line is the mean of the seeds, its band runs "
-        "from the lowest to the highest. Right: each method's path with time; up is better transfer, right better "
-        "source accuracy, and a star is where cross-entropy would have stopped by the targets' validation accuracy.",
-    ),
-    "best_against_last": (
-        "Best epoch against last epoch",
-        "Each point is a method on a target: on the diagonal the last epoch is as good as the best one, and the "
-        "further below it, the more was lost by training on.",
-    ),
-    "drop": (
-        "Drop from peak to end",
-        "A bar is how many points of accuracy were lost between the best epoch (chosen on validation) and the last "
-        "one; no bar: nothing was lost.",
-    ),
-    "log_odds": (
-        "All targets in one number: mean log-odds",
-        "The mean over targets of ln(p / (1 − p)), 0 at an accuracy of 50 %: halving the error of an accurate target "
-        "counts as much as doubling the odds of a hard one; higher is better.",
-    ),
-    "ranking": (
-        "Scores that need no training",
-        "The further right a score's dot, the better it orders checkpoints by what they measurably transfer; 0 is "
-        "chance.",
-    ),
-}
-
 
 class Findings(NamedTuple):
-    """Of one data set: paragraphs for the terminal and for Markdown, the page's section, files, the ranking."""
+    """Of one data set: paragraphs for terminal and Markdown, the page's section, files, the ranking."""
 
     terminal: list[str]
     markdown: list[str]
@@ -153,7 +126,7 @@ def _ranking(runs: pd.DataFrame, protocol: str) -> pd.DataFrame | None:
 
 def _log_odds_rows(odds: pd.DataFrame) -> list[tuple[str, str]]:
     ordered = odds.sort_values("final_mean", ascending=False, kind="stable")
-    return [(label(row.method), nats(*numbers(row)[1])) for row in ordered.itertuples()]
+    return [(label(str(row.method)), nats(*numbers(row)[1])) for row in ordered.itertuples()]
 
 
 def _log_odds_text(odds: pd.DataFrame | None, most: int) -> str:

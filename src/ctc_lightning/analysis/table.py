@@ -27,7 +27,7 @@ TITLES = {
 
 
 class Grid(NamedTuple):
-    """A table to be: columns (target, its label), and rows (label, summary rows or None), one for each column."""
+    """A table to be: columns (target, its label); rows (label, for each column a summary row or None)."""
 
     columns: list[tuple[str, str]]
     rows: list[tuple[str, list[Any]]]

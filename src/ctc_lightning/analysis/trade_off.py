@@ -40,7 +40,7 @@ def headline(frame: pd.DataFrame) -> str:
 
 
 def measured_targets(frame: pd.DataFrame) -> pd.Series:
-    """Marks the validation accuracies of targets: a target's own metric is the one that also has such a row."""
+    """Marks the validation accuracies of targets: a target's own metric is the one that has such a row."""
     return frame["metric"].str.startswith(VALIDATION) & (frame["target"] != SOURCE)
 
 
@@ -51,8 +51,8 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
     only one of the two accuracies is not there.
 
     Returns:
-        Columns data, method, seed, protocol, target, metric, epoch, test, low, high, n, val, n_val, plain; rows
-        go by epoch; fractions in [0, 1].
+        Columns data, method, seed, protocol, target, metric, epoch, test, low, high, n, val, n_val, plain;
+        rows go by epoch; fractions in [0, 1].
     """
     _check_one_run_per_seed(frame)
     frame = frame[(frame["protocol"] == CLASSIFIER) == (frame["target"] == SOURCE)]

@@ -18,9 +18,9 @@ _FEW = 3  # settings in a name, beyond which those are chosen that tell the vari
 def variants(configs: Mapping[str, tuple[str, str, int, Config]]) -> dict[str, str]:
     """The name of each run's variant among the runs of its data set and method; "" where all are alike.
 
-    What follows from the seed (``data.seed``) and where a run was made does not count. Of settings that always
-    have the same value as another one (``model.temperature`` and what interpolates it) the shortest name
-    stands.
+    What follows from the seed (``data.seed``) and where a run was made does not count. Of settings that
+    always have the same value as another one (``model.temperature`` and what interpolates it) the shortest
+    name stands.
 
     Args:
         configs: path -> data set, method, seed, composed configuration.

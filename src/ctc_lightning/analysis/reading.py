@@ -1,0 +1,43 @@
+"""How to read each figure, in a sentence or two, for those who meet it for the first time."""
+
+# name -> heading, reading aid
+READING = {
+    "trade_off": (
+        "Accuracy over epochs, and the trade-off",
+        (
+            "Left: test accuracy while training, a panel for each target; a line is the mean of the "
+            "seeds, its band runs from the lowest to the highest. Right: each method's path with time; up "
+            "is better transfer, right better source accuracy, and a star is where cross-entropy would "
+            "have stopped by the targets' validation accuracy."
+        ),
+    ),
+    "best_against_last": (
+        "Best epoch against last epoch",
+        (
+            "Each point is a method on a target: on the diagonal the last epoch is as good as the best "
+            "one, and the further below it, the more was lost by training on."
+        ),
+    ),
+    "drop": (
+        "Drop from peak to end",
+        (
+            "A bar is how many points of accuracy were lost between the best epoch (chosen on validation) "
+            "and the last one; no bar: nothing was lost."
+        ),
+    ),
+    "log_odds": (
+        "All targets in one number: mean log-odds",
+        (
+            "The mean over targets of ln(p / (1 − p)), which is 0 at an accuracy of 50 %; higher is "
+            "better, and halving the error counts the same on a target that is nearly solved as on any "
+            "other."
+        ),
+    ),
+    "ranking": (
+        "Scores that need no training",
+        (
+            "The further right a score's dot, the better it orders checkpoints by what they measurably "
+            "transfer; 0 is chance."
+        ),
+    ),
+}
