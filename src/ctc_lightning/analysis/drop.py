@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.highlight import highlighted
-from ctc_lightning.analysis.look import INK, dress, legend_handles
+from ctc_lightning.analysis.look import INK, dress, legend_below, legend_handles
 from ctc_lightning.analysis.methods import OTHERS, colours, markers, target_label
 from ctc_lightning.analysis.trade_off import SOURCE, headline, summary, trade_off
 
@@ -33,7 +33,8 @@ def drop_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
     others = ends.loc[~ends["method"].isin(shown), "method"].nunique()
     lanes = len(shown) + (others > 0)
     height = 0.8 / lanes
-    figure = Figure(figsize=(11, 1.8 + len(targets) * max(0.22 * lanes, 0.5)), layout="constrained")
+    thickness = 0.22 if lanes <= 6 else 0.15
+    figure = Figure(figsize=(11, 2.2 + len(targets) * max(thickness * lanes, 0.5)), layout="constrained")
     axes = figure.subplots()
     for lane, (method, colour) in enumerate(paint.items()):
         of = ends[ends["method"] == method].set_index("target")
@@ -67,8 +68,5 @@ def drop_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
         color=INK,
         fontsize=13,
     )
-    figure.legend(
-        handles=legend_handles(paint, dict.fromkeys(marks, ""), others, []),
-        loc="outside right upper", frameon=False, fontsize=10,
-    )  # fmt: skip
+    legend_below(figure, legend_handles(paint, dict.fromkeys(marks, ""), others, []), 11)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ctc_lightning.analysis.comparable import common_targets
-from ctc_lightning.analysis.highlight import backbones, highlighted
+from ctc_lightning.analysis.highlight import MOST, backbones, highlighted
 from ctc_lightning.analysis.look import (
     INK,
     PER_CENT,
@@ -19,11 +19,14 @@ from ctc_lightning.analysis.look import (
     bands,
     dress,
     epoch_axis,
+    legend_below,
     legend_handles,
 )
 from ctc_lightning.analysis.methods import colours, is_baseline, markers, target_label
 from ctc_lightning.analysis.plane import backbone_heights, draw_plane, height_label, no_plane, plane_points
 from ctc_lightning.analysis.trade_off import CLASSIFIER, SOURCE, curves, early_stopping, headline, summary
+
+IN_A_CELL = 28  # characters, that a legend beside the panels has room for
 
 
 class Shown(NamedTuple):
@@ -80,8 +83,11 @@ def trade_off_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure
     )
     handles = _legend(shown, with_star=with_plane)
     _panels(parts[0], measured, shown, columns)
-    small = len(handles) > 8 or columns > 3
-    parts[0].legend(handles=handles, loc="lower right", frameon=False, fontsize=9 if small else 11)
+    if max(len(str(handle.get_label())) for handle in handles) > IN_A_CELL or len(handles) > MOST + 2:
+        legend_below(parts[0], handles, size[0] * shares[0] / sum(shares))
+    else:
+        small = len(handles) > 8 or columns > 3
+        parts[0].legend(handles=handles, loc="lower right", frameon=False, fontsize=9 if small else 11)
     if with_plane:
         parts[1].suptitle("where training takes each method", color=INK, fontsize=14)
         stopped = early_stopping(frame, protocol).rename(columns={"final": "test"})

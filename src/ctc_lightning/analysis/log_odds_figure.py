@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.highlight import highlighted
 from ctc_lightning.analysis.log_odds import log_odds_curves, log_odds_summary
-from ctc_lightning.analysis.look import INK, backbone_lines, bands, dress, epoch_axis, legend_handles
+from ctc_lightning.analysis.look import (
+    INK,
+    backbone_lines,
+    bands,
+    dress,
+    epoch_axis,
+    legend_below,
+    legend_handles,
+)
 from ctc_lightning.analysis.methods import OTHERS, colours, label, markers
 from ctc_lightning.analysis.trade_off import headline, summary
 
@@ -39,10 +47,7 @@ def log_odds_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
     over_epochs.set_ylabel("mean over targets of ln(p / (1 − p)), nats", color=INK)
     over_epochs.set_title("over epochs", color=INK)
     num_others = trained["method"].nunique() - len(paint)
-    figure.legend(
-        handles=legend_handles(paint, marks, num_others, plain),
-        loc="outside lower center", ncols=4, frameon=False, fontsize=9.5,
-    )  # fmt: skip
+    legend_below(figure, legend_handles(paint, marks, num_others, plain), 13)
     _ends(ends, log_odds_summary(frame), paint, marks)
     figure.suptitle(
         f"{frame['data'].iloc[0]}: transfer in log-odds, mean over targets ({protocol} probe)", color=INK,
@@ -66,13 +71,14 @@ def _ends(axes: Axes, numbers: pd.DataFrame, paint: dict[str, str], marks: dict[
             f"{mean:.2f}", (mean, height), (0, 9), textcoords="offset points", ha="center", color=colour,
             fontsize=9,
         )  # fmt: skip
-    names = [fill(label(method), 26) for method in named["method"]]
+    few = max(len(label(method)) for method in named["method"]) <= 26
+    names = [fill(label(method), 26 if few else 40) for method in named["method"]]
     if len(grey):
         axes.scatter(
             grey["final_mean"], np.full(len(grey), len(named)), 60, color=OTHERS, marker="|", gid="others"
         )
         names.append(f"{len(grey)} others")
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, fontsize=10 if few else 8)
     axes.set_ylim(len(names) - 0.5, -0.7)
     axes.margins(x=0.1)
     dress(axes)

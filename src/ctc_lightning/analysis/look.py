@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
@@ -91,6 +91,15 @@ def legend_handles(
             for i, method in enumerate(backbones)
         ),
     ]
+
+
+def legend_below(part: Figure | SubFigure, handles: list[Artist], inches: float) -> None:
+    """The legend under all axes, in as many columns as the width has room for."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, int(inches / (0.7 + 0.08 * longest)))
+    part.legend(
+        handles=handles, loc="outside lower center", ncols=min(columns, 4), frameon=False, fontsize=9.5
+    )
 
 
 def spread_out(places: Sequence[float], gap: float) -> np.ndarray:

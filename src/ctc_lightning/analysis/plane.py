@@ -91,7 +91,8 @@ def draw_plane(
         axes.scatter(x, y, 12, color=OTHERS, lw=0, zorder=1, gid="others")
     drawn = [method for method in paint if method in last.index]
     paths = {method: _thinned(mean.loc[[method]]) for method in drawn}
-    for place, method in enumerate(drawn):
+    stars = 0
+    for method in drawn:
         path, colour = paths[method], paint[method]
         axes.plot(*path.T, color=colour, lw=2, marker="o", ms=4)
         seeds = points.loc[method].xs(last[method], level="epoch")
@@ -101,29 +102,37 @@ def draw_plane(
         )
         if method in stopped.index:
             # Two baselines may stop at one point: the later star is smaller, so that both are seen.
+            stars += 1
             x, y = stopped.loc[method].to_numpy().mean(axis=0)
-            axes.scatter(x, y, 600 / (1 + place), marker="*", color=colour, edgecolors="w", zorder=6)
+            axes.scatter(x, y, 600 / stars, marker="*", color=colour, edgecolors="w", zorder=6)
     axes.autoscale_view()
     for method in drawn:
         _arrows(axes, paths[method], paint[method])
     start = mean.groupby("epoch").mean().iloc[0]
     axes.annotate(f"epoch {start.name}", tuple(start), (8, -4), textcoords="offset points", color=INK)
-    low, high = axes.get_ylim()
-    names = {method: fill(label(method), 22) for method in drawn}
-    lines = max(name.count("\n") + 1 for name in names.values())
-    ends = spread_out([path[-1, 1] for path in paths.values()], lines * (high - low) / 40)
-    for (method, path), height in zip(paths.items(), ends, strict=True):
-        axes.annotate(
-            names[method], path[-1], (1.03, height), textcoords=("axes fraction", "data"),
-            color=paint[method], fontsize=9.5, va="center", annotation_clip=False, gid="name",
-            arrowprops={"arrowstyle": "-", "color": paint[method], "lw": 0.7, "alpha": 0.5, "shrinkB": 6},
-        )  # fmt: skip
+    _names(axes, {method: path[-1] for method, path in paths.items()}, paint)
     axes.xaxis.set_major_locator(FixedLocator(_apart(axes, [tick for tick in SOURCE_TICKS if tick >= least])))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(PER_CENT)
     axes.yaxis.set_major_formatter(PER_CENT)
     dress(axes)
     axes.set_xlabel("source accuracy (stretched towards 100%)", color=INK)
+
+
+def _names(axes: Axes, ends: dict[str, np.ndarray], paint: dict[str, str]) -> None:
+    """Each method's name at the right edge, near its end; none of them where one is too long."""
+    low, high = axes.get_ylim()
+    names = {method: fill(label(method), 22) for method in ends}
+    lines = max(name.count("\n") + 1 for name in names.values())
+    if lines > 2:
+        return
+    heights = spread_out([end[1] for end in ends.values()], lines * (high - low) / 40)
+    for (method, end), height in zip(ends.items(), heights, strict=True):
+        axes.annotate(
+            names[method], tuple(end), (1.03, height), textcoords=("axes fraction", "data"),
+            color=paint[method], fontsize=9.5, va="center", annotation_clip=False, gid="name",
+            arrowprops={"arrowstyle": "-", "color": paint[method], "lw": 0.7, "alpha": 0.5, "shrinkB": 6},
+        )  # fmt: skip
 
 
 def _apart(axes: Axes, ticks: list[float]) -> list[float]:

@@ -31,7 +31,7 @@ from ctc_lightning.analysis.table import markdown_table, numbers, text_table, ti
 from ctc_lightning.analysis.trade_off import curves, headline, protocols_of, summary
 from ctc_lightning.analysis.verdict import verdict
 
-ON_TERMINAL = 20  # methods
+ON_TERMINAL = 10  # methods
 
 
 class Findings(NamedTuple):
