@@ -6,23 +6,54 @@ import pandas as pd
 import pytest
 
 COLUMNS = ["run", "method", "seed", "epoch", "step", "protocol", "target", "metric", "value"]
+LATER = ["low", "high", "n", "chosen", "seconds", "settings", "note"]
 
 
 @pytest.fixture
 def write_run(tmp_path):
-    """Write a run; ``curves`` maps (protocol, target) to its test and its validation accuracies."""
+    """Write a run; ``curves`` maps (protocol, target) to its test and its validation accuracies.
 
-    def write(curves, folder=None, method="ce", seed=0, data="glyphs", epochs=(0, 1, 2, 3)) -> Path:
+    ``metrics`` names the metric of a target where that is not top1; ``rows`` are added at the end, each
+    (epoch, protocol, target, metric, value, later columns by name); ``config`` are lines of config.yaml.
+    """
+
+    def write(
+        curves,
+        folder=None,
+        method="ce",
+        seed=0,
+        data="glyphs",
+        epochs=(0, 1, 2, 3),
+        *,
+        metrics=None,
+        rows=(),
+        n=0,
+        config="",
+    ) -> Path:
         path = tmp_path / (folder or f"{data}/{method}/{seed}")
         path.mkdir(parents=True)
-        rows = [
-            (path.name, method, seed, epoch, 10 * epoch, protocol, target, metric, value)
+        measured = [
+            (path.name, method, seed, epoch, 10 * epoch, protocol, target, prefix + name, value)
             for (protocol, target), pair in curves.items()
-            for metric, values in zip(("top1", "val_top1"), pair, strict=True)
+            for name in [(metrics or {}).get(target, "top1")]
+            for prefix, values in zip(("", "val_"), pair, strict=True)
             for epoch, value in zip(epochs, values, strict=False)
         ]
-        pd.DataFrame(rows, columns=COLUMNS).to_csv(path / "results.csv", index=False)
-        (path / "config.yaml").write_text(f"data:\n  name: {data}\nmethod: {method}\nseed: {seed}\n")
+        frame = pd.DataFrame(measured, columns=COLUMNS)
+        if rows or n:
+            more = pd.DataFrame(
+                [
+                    dict(
+                        zip(COLUMNS, (path.name, method, seed, epoch, 10 * epoch, *names, value), strict=True)
+                    )
+                    | later
+                    for epoch, *names, value, later in rows
+                ]
+            )
+            frame = pd.concat([frame.assign(n=n), more])
+            frame = frame.reindex(columns=[*COLUMNS, *LATER]).assign(n=frame["n"].fillna(n).astype(int))
+        frame.to_csv(path / "results.csv", index=False)
+        (path / "config.yaml").write_text(f"data:\n  name: {data}\nmethod: {method}\nseed: {seed}\n{config}")
         return path
 
     return write

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ctc_lightning.analysis import comparable, early_stopping, load_runs, summary, trade_off
+from ctc_lightning.analysis import comparable, early_stopping, headline, load_runs, summary, trade_off
 
 SOURCE = {("classifier", "source"): ([0.25, 0.6, 0.9, 0.99],) * 2}
 
@@ -91,33 +91,64 @@ def test_only_cross_entropy_is_shown_stopped_early(write_study):
     assert row.final_mean == pytest.approx(0.92)
 
 
-def test_a_run_that_ends_early_is_left_out_with_a_warning(write_run, caplog):
-    hue = {("whitened", "hue"): ([0.5, 0.6, 0.7, 0.8],) * 2}
-    full = write_run(SOURCE | hue, seed=0)
-    short = write_run(SOURCE | hue, seed=1, epochs=(0, 1))
-    frame = comparable(load_runs([full, short]))
-    assert set(frame["seed"]) == {0}
-    assert str(short) in caplog.text
-
-
-def test_a_run_without_probes_is_left_out_and_alone_it_is_an_error(write_run, caplog):
-    good = write_run(SOURCE | {("whitened", "hue"): ([0.5] * 4,) * 2})
-    bare = write_run(SOURCE, method="ctc_queue")
-    assert set(comparable(load_runs([good, bare]))["method"]) == {"ce"}
-    assert str(bare) in caplog.text
-    with pytest.raises(ValueError, match=r"no run to compare: .* lacks source or whitened accuracies"):
-        comparable(load_runs(bare))
-
-
-def test_a_run_without_validation_accuracy_has_no_peak_to_show(write_run):
-    run = write_run(SOURCE | {("whitened", "hue"): ([0.5] * 4, [])})
-    with pytest.raises(ValueError, match="lacks source or whitened accuracies"):
-        comparable(load_runs(run))
-
-
-@pytest.mark.parametrize("numbers", [comparable, trade_off, early_stopping, summary])
+@pytest.mark.parametrize("numbers", [trade_off, early_stopping, summary])
 def test_two_runs_of_one_method_and_seed_are_refused(write_run, numbers):
     curves = SOURCE | {("whitened", "hue"): ([0.5] * 4,) * 2}
     runs = load_runs([write_run(curves, "monday"), write_run(curves, "tuesday")])
     with pytest.raises(ValueError, match=r"two runs of ce on glyphs have seed 0.*monday and .*tuesday"):
         numbers(runs)
+
+
+def test_each_target_goes_by_the_metric_that_validation_has_too(write_run):
+    hue, pets = ([0.5, 0.6], [0.5, 0.7]), ([0.2, 0.3], [0.4, 0.3])
+    run = write_run(
+        SOURCE | {("logreg", "hue"): hue, ("logreg", "pets"): pets},
+        epochs=(0, 1),
+        metrics={"pets": "mean_per_class"},
+        rows=[
+            (e, "logreg", "pets", name, v, {}) for e in (0, 1) for name, v in (("top1", 0.9), ("ece", 0.1))
+        ],
+    )
+    rows = summary(load_runs(run))
+    pets, hue = (only(rows, target=target, stopped="at the end") for target in ("pets", "hue"))
+    assert (pets.metric, pets.peak_mean, pets.final_mean) == ("mean_per_class", 0.2, 0.3)
+    assert (hue.metric, hue.final_mean) == ("top1", 0.6)
+
+
+def test_numbers_without_a_validation_twin_are_no_curve(write_run):
+    run = write_run(
+        SOURCE | {("logreg", "hue"): ([0.5] * 4,) * 2},
+        rows=[(0, "scores", "hue", "logme", -3.5, {}), (0, "few_shot", "hue", "5_way_1_shot", 0.4, {})],
+    )
+    assert set(summary(load_runs(run))["protocol"]) == {"classifier", "logreg"}
+
+
+def test_targets_alone_have_numbers_too(write_run):
+    run = write_run({("logreg", "cinic10"): ([0.5, 0.8, 0.7, 0.6],) * 2})
+    row = only(summary(load_runs(run)), stopped="at the end")
+    assert (row.target, row.peak_mean, row.final_mean) == ("cinic10", 0.8, 0.6)
+    assert set(early_stopping(load_runs(run))["target"]) == {"cinic10"}
+
+
+@pytest.mark.parametrize(
+    ("protocols", "expected"),
+    [
+        (("knn", "logreg", "whitened"), "whitened"),
+        (("knn", "logreg"), "logreg"),
+        (("mine", "knn"), "mine"),  # the first that was measured
+    ],
+)
+def test_the_headline_is_whitened_then_logreg_then_the_first(write_run, protocols, expected):
+    run = write_run(SOURCE | {(protocol, "hue"): ([0.5] * 4,) * 2 for protocol in protocols})
+    assert headline(load_runs(run)) == expected
+
+
+def test_one_seed_keeps_its_interval_and_several_have_none(write_run):
+    def interval(seed):
+        rows = [(3, "logreg", "new", m, 0.5, {"low": 0.4, "high": 0.6}) for m in ("top1", "val_top1")]
+        return write_run(SOURCE, seed=seed, rows=rows)
+
+    one = only(summary(load_runs(interval(0))), target="new", stopped="at the end")
+    assert (one.final_low, one.final_high) == (0.4, 0.6)
+    both = only(summary(load_runs(interval(1).parent)), target="new", stopped="at the end")
+    assert math.isnan(both.final_low)

@@ -84,7 +84,7 @@ def _shortest(keys: Iterable[str]) -> dict[str, str]:
 
 def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted names and values; a list is one value."""
-    if isinstance(node, Mapping) and node:
+    if isinstance(node, Mapping):
         for key, value in node.items():
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
     else:
