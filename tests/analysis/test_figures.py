@@ -3,11 +3,12 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from ctc_lightning.analysis import load_runs, trade_off_figure
-from ctc_lightning.analysis.methods import colours
+from ctc_lightning.analysis import comparable, load_runs, trade_off_figure
+from ctc_lightning.analysis.methods import OTHERS, colours
 
 METHODS = ("ce", "ctc_queue")
 
@@ -89,3 +90,43 @@ def test_known_and_unknown_methods_have_different_colours():
 
 def test_pyplot_is_left_alone(figure):
     assert mpl._pylab_helpers.Gcf.figs == {}
+
+
+def test_plain_backbones_are_dashed_lines_in_the_panels_of_their_targets(write_study, write_run, tmp_path):
+    write_study()
+    write_run({("whitened", "glyphs/hue"): ([0.7], [0.7])}, "b", "timm/resnet50", data="null", epochs=(0,))
+    source, hue, fine, plane = trade_off_figure(comparable(load_runs(tmp_path))).axes
+    dashed = {
+        axes: [line for line in axes.lines if line.get_gid() == "backbone"] for axes in (source, hue, fine)
+    }
+    assert [len(lines) for lines in dashed.values()] == [0, 1, 0]
+    np.testing.assert_allclose(dashed[hue][0].get_ydata(), [70, 70])
+    assert not [line for line in plane.lines if line.get_gid() == "backbone"]  # not measured on all targets
+
+
+def test_of_many_methods_the_best_are_in_colour_and_the_others_grey(write_run, tmp_path):
+    for i in range(20):
+        end = 0.3 + i / 100
+        curves = {("classifier", "source"): ([0.2, 0.9],) * 2, ("whitened", "hue"): ([0.3, end],) * 2}
+        write_run(curves, method=f"m{i:02}", epochs=(0, 1))
+    *panels, plane = trade_off_figure(load_runs(tmp_path)).axes
+    for axes in (panels[1], plane):
+        assert len(axes.lines) == 8
+        (others,) = (lines for lines in axes.collections if isinstance(lines, LineCollection))
+        assert len(others.get_segments()) == 12
+        assert {to_hex(colour) for colour in others.get_colors()} == {OTHERS.lower()}
+    assert sorted(line.get_ydata()[-1] for line in panels[1].lines) == pytest.approx(range(42, 50))
+
+
+def test_a_panel_names_the_metric_that_is_not_top1(write_run):
+    curves = {("classifier", "source"): ([0.2, 0.9],) * 2, ("logreg", "pets"): ([0.3, 0.5],) * 2}
+    run = write_run(curves, epochs=(0, 1), metrics={"pets": "mean_per_class"})
+    assert trade_off_figure(load_runs(run)).axes[1].get_title() == "pets (mean per class)"
+
+
+def test_twelve_targets_fit(write_run, tmp_path):
+    curves = {("logreg", f"target{i}"): ([0.3, 0.5],) * 2 for i in range(12)}
+    run = write_run({("classifier", "source"): ([0.2, 0.9],) * 2} | curves, epochs=(0, 1))
+    figure = trade_off_figure(load_runs(run))
+    assert len(figure.axes) == 14
+    figure.savefig(tmp_path / "twelve.png")

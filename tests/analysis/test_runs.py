@@ -3,6 +3,7 @@
 import pytest
 
 from ctc_lightning.analysis import load_runs
+from ctc_lightning.results import ResultsTable, Row
 
 CURVES = {("classifier", "source"): ([0.2, 0.9], [0.3, 0.8])}
 
@@ -86,3 +87,33 @@ def test_one_broken_run_among_good_ones_is_a_warning(write_run, tmp_path, caplog
     (broken / "results.csv").write_text(HEADER)
     assert set(load_runs(tmp_path)["seed"]) == {0}
     assert f"{broken}/results.csv has a header but no rows" in caplog.text
+
+
+def test_columns_that_an_older_table_lacks_have_their_defaults(write_run):
+    row = load_runs(write_run(CURVES)).iloc[0]
+    assert (row["n"], row["chosen"], row["settings"], row["note"]) == (0, "", "", "")
+    assert row[["low", "high", "seconds"]].isna().all()
+
+
+def test_a_table_of_the_present_columns_is_read_as_it_was_written(write_run, tmp_path):
+    run = write_run(CURVES)
+    rows = [
+        Row("r", "ce", 0, 3, 30, "knn", "hue", "top1", 0.5, 0.4, 0.6, 100, "k=5", 1.5, "abc", ""),
+        Row("r", "ce", 0, 3, 30, "logreg", "hue", "failed", float("nan"), note="class 3 has 1 image."),
+    ]
+    ResultsTable(run / "results.csv").put(rows)
+    frame = load_runs(run).query("epoch == 3")
+    assert Row(*frame[[*Row._fields]].iloc[0]) == rows[0]
+    assert frame["note"].tolist() == ["", "class 3 has 1 image."]
+
+
+def test_a_plain_backbone_has_no_data_set(write_run):
+    frame = load_runs(write_run(CURVES, data="null"))
+    assert set(frame["data"]) == {""}
+    assert frame["plain"].all()
+
+
+def test_the_table_of_a_report_is_no_run(write_run, tmp_path):
+    run = write_run(CURVES)
+    load_runs(run).to_csv(tmp_path / "results.csv", index=False)
+    assert load_runs(tmp_path)["path"].unique().tolist() == [str(run)]

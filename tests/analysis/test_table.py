@@ -133,3 +133,32 @@ def test_each_protocol_shows_its_own_numbers_and_the_same_source(write_run, prot
     table = text_table(rows, protocol)
     assert ("70.0 → 70.0" in table, "60.0 → 60.0" in table) == (protocol == "whitened", protocol == "knn")
     assert "90.0 → 90.0" in table
+
+
+def test_twelve_targets_go_into_several_tables_of_120_columns():
+    table = text_table(rows_of(n=3, num_targets=12), "whitened")
+    assert max(map(len, table.splitlines()[2:])) <= 120
+    assert table.count("94.1 → 18.4") == 12
+
+
+def test_of_many_methods_the_best_come_first_and_a_terminal_shows_some():
+    rows = pd.concat(
+        [rows_of(n=1, num_targets=1, method=f"m{i}").assign(final_mean=i / 100) for i in range(30)]
+    )
+    rows = rows[rows["stopped"] == "at the end"]
+    lines = text_table(rows, "whitened", 3).splitlines()
+    assert [line.split()[0] for line in lines[4:7]] == ["m29", "m28", "m27"]
+    assert lines[7] == "… and 27 more methods in trade_off.csv"
+    assert len(markdown_table(rows, "whitened").splitlines()) == 4 + 30
+
+
+def test_a_backbone_comes_last_with_its_end_alone():
+    backbone = rows_of(n=1, num_targets=1, method="timm/resnet50").query("stopped == 'early'")
+    backbone = backbone[backbone["target"] != "source"].assign(stopped="at the end", plain=True)
+    lines = markdown_table(pd.concat([backbone, rows_of(n=1, num_targets=1)]), "whitened").splitlines()
+    assert lines[-1] == "| timm/resnet50, not trained here | – | 72.0 |"
+
+
+def test_a_protocol_of_ones_own_goes_by_its_name():
+    rows = rows_of(n=1, num_targets=1).replace({"protocol": {"whitened": "mine"}})
+    assert markdown_table(rows, "mine").startswith("**mine.** ")

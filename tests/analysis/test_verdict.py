@@ -81,3 +81,17 @@ def test_without_a_baseline_nothing_is_compared(verdict_of):
     text = verdict_of(ctc_queue=(0.99, 0.90, 0.90))
     assert "CTC, temporal queue keeps hue" in text
     assert "CE's best" not in text
+
+
+def test_without_source_accuracies_transfer_is_judged_alone(write_run, tmp_path):
+    for method, end in (("ce", 0.2), ("ctc_queue", 0.9)):
+        write_run({("whitened", "hue"): ([0.2, 0.9, end],) * 2}, method=method, epochs=(0, 1, 2))
+    text = verdict(summary(load_runs(tmp_path)))
+    assert "- CE loses hue (90.0 → 20.0)." in text
+    assert "At the end mean transfer 90.0." in text
+    assert "source" not in text.replace("one seed tells no spread", "")
+
+
+def test_another_protocol_may_be_the_one_that_judges(write_run, tmp_path):
+    write_run({("logreg", "hue"): ([0.2, 0.9, 0.5],) * 2}, epochs=(0, 1, 2))
+    assert "- CE loses hue (90.0 → 50.0)." in verdict(summary(load_runs(tmp_path)), "logreg")

@@ -12,7 +12,7 @@ def html_of_markdown(text: str) -> str:
         lines = [line for line in group if line]
         if kind == "table":
             head, _, *rows = [
-                [_spans(cell.strip()) for cell in line.strip("| ").split("|")] for line in lines
+                [_spans(cell.strip()) for cell in line.strip()[1:-1].split("|")] for line in lines
             ]
             table = [
                 "<thead><tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in head) + "</tr></thead>"
