@@ -2,23 +2,31 @@
 
 import subprocess
 import sys
+import time
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from ctc_lightning import report
+from ctc_lightning.analysis import section
 
 HUE = {"ce": (0.92, 0.30), "ctc_queue": (0.95, 0.90)}  # at epoch 1 and at the end
 
 
-def write_run(folder, method, seed, data="glyphs"):
-    """Two targets with known ends: hue as above, fine at 80 %, each a point higher for seed 1."""
+def write_run(folder, method, seed, data="glyphs", *, config="", more=(), source=True):
+    """Two targets with known ends: hue as above, fine at 80 %, each a point higher for seed 1.
+
+    ``more`` are further rows: epoch, protocol, target, metric, value, note.
+    """
     folder.mkdir(parents=True)
     shift = 0.01 * seed
-    curves = {("classifier", "source"): [0.25, 0.60, 0.99]}
+    curves = {("classifier", "source"): [0.25, 0.60, 0.99]} if source else {}
     for protocol, penalty in {"whitened": 0, "standardised": 0.02, "knn": 0.1}.items():
-        peak, final = HUE[method]
+        peak, final = HUE.get(method, (0.7, 0.7))
         curves[protocol, "hue"] = [0.5, peak + shift - penalty, final + shift - penalty]
         curves[protocol, "fine"] = [0.5, 0.8 + shift - penalty, 0.8 + shift - penalty]
     rows = [
@@ -27,9 +35,14 @@ def write_run(folder, method, seed, data="glyphs"):
         for epoch, value in enumerate(curve)
         for metric in ("top1", "val_top1")
     ]
-    columns = ["run", "method", "seed", "epoch", "step", "protocol", "target", "metric", "value"]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "results.csv", index=False)
-    (folder / "config.yaml").write_text(f"data:\n  name: {data}\n")
+    columns = ["run", "method", "seed", "epoch", "step", "protocol", "target", "metric", "value", "note"]
+    table = pd.DataFrame([(*row, "") for row in rows], columns=columns)
+    if more:
+        fixed = (folder.name, method, seed)
+        added = [(*fixed, epoch, epoch, *names) for epoch, *names in more]
+        table = pd.concat([table, pd.DataFrame(added, columns=columns)])
+    table.to_csv(folder / "results.csv", index=False)
+    (folder / "config.yaml").write_text(f"data:\n  name: {data}\n{config}")
     (folder / "provenance.json").write_text('{"commit": "abc1234", "hardware": "1 × cpu", "seconds": 30}')
 
 
@@ -39,6 +52,18 @@ def runs(tmp_path):
         for seed in (0, 1):
             write_run(tmp_path / "runs" / f"{method}-{seed}", method, seed)
     return tmp_path / "runs"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Figures are made but not drawn, where a test is not about pictures."""
+
+    def save(figure, stem):
+        for kind in ("png", "svg"):
+            stem.with_name(f"{stem.name}.{kind}").write_text("<svg></svg>")
+        return [f"{stem.name}.png", f"{stem.name}.svg"]
+
+    monkeypatch.setattr(section, "save", save)
 
 
 def run_command(*arguments, folder):
@@ -58,7 +83,10 @@ def test_the_command_prints_and_writes_the_report(runs, tmp_path):
     for heading in ("PCA-whitened", "standardised features", "nearest neighbours", "- CE loses hue"):
         assert heading in done.stdout
     written = {path.name for path in (tmp_path / "made/here").iterdir()}
-    assert written == {"trade_off.png", "trade_off.csv", "trade_off.md"}
+    figures = ("trade_off", "best_against_last", "drop", "log_odds")
+    assert written == {"trade_off.csv", "results.csv", "trade_off.md", "report.html"} | {
+        f"{figure}.{kind}" for figure in figures for kind in ("png", "svg")
+    }
     with Image.open(tmp_path / "made/here/trade_off.png") as image:
         assert image.size == (2100, 1200)
 
@@ -70,19 +98,19 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path):
     assert done.stdout == ""
 
 
-def test_the_output_folder_is_the_current_one_by_default(runs, tmp_path, monkeypatch):
+def test_the_output_folder_is_the_current_one_by_default(runs, tmp_path, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
     assert report.main([str(runs)]) == 0
     assert (tmp_path / "trade_off.png").exists()
 
 
-def test_bad_input_writes_nothing(tmp_path, capsys):
+def test_bad_input_writes_nothing(tmp_path, capsys, quick):
     assert report.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 2
     assert "holds no run" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_that_is_a_file_is_an_error(runs, tmp_path, capsys):
+def test_an_output_that_is_a_file_is_an_error(runs, tmp_path, capsys, quick):
     (tmp_path / "taken").touch()
     assert report.main([str(runs), "--output", str(tmp_path / "taken")]) == 2
     assert "taken" in capsys.readouterr().err
@@ -94,7 +122,7 @@ def test_no_argument_is_a_usage_error():
     assert stop.value.code == 2
 
 
-def test_the_csv_the_markdown_and_the_terminal_show_the_same_numbers(runs, tmp_path):
+def test_the_csv_the_markdown_and_the_terminal_show_the_same_numbers(runs, tmp_path, quick):
     text = report.report([runs], tmp_path)
     page = (tmp_path / "trade_off.md").read_text(encoding="utf-8")
     table = pd.read_csv(tmp_path / "trade_off.csv")
@@ -103,33 +131,181 @@ def test_the_csv_the_markdown_and_the_terminal_show_the_same_numbers(runs, tmp_p
     )
     assert at_the_end["final_mean"].item() == pytest.approx(0.305)  # of 0.30 and 0.31
     assert at_the_end["final_std"].item() == pytest.approx(0.01 / 2**0.5)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert set(table["metric"]) == {"top1", "log_odds"}
     for row in table.itertuples():
-        assert f"{100 * row.final_mean:.1f}±{100 * row.final_std:.1f}" in page
-        assert f"{100 * row.final_mean:.1f}" in text
+        digits, unit = (2, 1) if row.metric == "log_odds" else (1, 100)
+        final = f"{unit * row.final_mean:.{digits}f}±{unit * row.final_std:.{digits}f}"
+        assert final in page
+        assert final in html
+        assert f"{unit * row.final_mean:.{digits}f}" in text
+        if row.stopped == "at the end":
+            assert f"{unit * row.peak_mean:.{digits}f}±{unit * row.peak_std:.{digits}f}" in html
 
 
-def test_each_data_set_has_its_own_section_and_picture(runs, tmp_path):
+def test_each_data_set_has_its_own_section_and_picture(runs, tmp_path, quick):
     write_run(runs / "other", "ce", 0, data="digits")
     text = report.report([runs], tmp_path)
     assert "glyphs\n======" in text
     assert "digits\n======" in text
-    assert {path.name for path in tmp_path.glob("*.png")} == {"trade_off_glyphs.png", "trade_off_digits.png"}
+    assert {path.name for path in tmp_path.glob("trade_off*.png")} == {
+        "trade_off_glyphs.png",
+        "trade_off_digits.png",
+    }
     assert "(trade_off_digits.png)" in (tmp_path / "trade_off.md").read_text(encoding="utf-8")
 
 
-def test_runs_without_provenance_are_of_unknown_origin(runs, tmp_path):
+def test_runs_without_provenance_are_of_unknown_origin(runs, tmp_path, quick):
     for file in runs.glob("*/provenance.json"):
         file.write_text("{half")
     assert "hardware: unknown; commit: unknown" in report.report([runs], tmp_path)
 
 
-def test_an_unfinished_run_is_said_to_be_one(runs, tmp_path):
+def test_an_unfinished_run_is_said_to_be_one(runs, tmp_path, quick):
     assert "unfinished:" not in report.report([runs], tmp_path)
     (runs / "ce-1" / "provenance.json").write_text('{"status": "running"}')
     assert "(1 unfinished:" in report.report([runs], tmp_path)
 
 
-def test_one_broken_run_does_not_stop_the_report(runs, tmp_path, caplog):
+def test_one_broken_run_does_not_stop_the_report(runs, tmp_path, caplog, quick):
     (runs / "ce-1" / "config.yaml").unlink()
     assert "3 runs, 2 seeds" in report.report([runs], tmp_path)
     assert "ce-1/config.yaml is missing" in caplog.text
+
+
+def test_every_row_of_every_run_is_in_the_tidy_table(runs, tmp_path, quick):
+    report.report([runs], tmp_path / "out", parquet=True)
+    table = pd.read_csv(tmp_path / "out" / "results.csv")
+    alone = pd.concat([pd.read_csv(file) for file in sorted(runs.glob("*/results.csv"))])
+    assert table["value"].tolist() == alone["value"].tolist()
+    assert {"data", "path", "variant", "low", "high", "n"} <= set(table)
+    parquet = pd.read_parquet(tmp_path / "out" / "results.parquet")
+    np.testing.assert_array_equal(parquet["value"], table["value"])
+    assert list(parquet) == list(table)
+
+
+def test_parquet_without_its_package_is_one_sentence(runs, tmp_path, capsys, monkeypatch, quick):
+    def missing(*_, **__):
+        raise ImportError
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", missing)
+    assert report.main([str(runs), "--output", str(tmp_path), "--parquet"]) == 2
+    assert "pip install 'ctc-lightning[parquet]'" in capsys.readouterr().err
+
+
+def test_the_table_of_a_run_is_never_overwritten(runs, capsys, quick):
+    before = (runs / "ce-0" / "results.csv").read_bytes()
+    assert report.main([str(runs), "--output", str(runs / "ce-0")]) == 2
+    assert "holds the results.csv of a run" in capsys.readouterr().err
+    assert (runs / "ce-0" / "results.csv").read_bytes() == before
+
+
+def test_a_report_may_be_written_again_above_its_runs(runs):
+    first = report.report([runs], runs)
+    pages = [(runs / name).read_bytes() for name in ("report.html", "trade_off.svg", "trade_off.png")]
+    assert report.report([runs], runs) == first
+    again = [(runs / name).read_bytes() for name in ("report.html", "trade_off.svg", "trade_off.png")]
+    assert again == pages
+
+
+def test_a_run_without_targets_is_one_sentence_with_the_remedy(tmp_path, capsys, quick):
+    run = tmp_path / "bare"
+    run.mkdir()
+    rows = [(0, "classifier", "source", metric, 0.5) for metric in ("top1", "val_top1")]
+    columns = ["run", "method", "seed", "step", "epoch", "protocol", "target", "metric", "value"]
+    table = pd.DataFrame([("bare", "ce", 0, 0, *row) for row in rows], columns=columns)
+    table.to_csv(run / "results.csv", index=False)
+    (run / "config.yaml").write_text("data: {name: glyphs}")
+    assert report.main([str(run), "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"python -m ctc_lightning.transfer run={run} target=" in error
+    assert error.count("\n") == 1
+
+
+def test_failures_stand_in_the_terminal_and_on_the_page(runs, tmp_path, quick):
+    more = [(2, "logreg", "pets", "failed", None, "pets has no test <images>.")]
+    write_run(runs / "ce-2", "ce", 2, more=more)
+    text = report.report([runs], tmp_path)
+    assert "1 measurement failed:\n- " in text
+    assert "epoch 2, logreg on pets: pets has no test <images>." in text
+    assert "pets has no test &lt;images&gt;." in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "## 1 measurement failed" in (tmp_path / "trade_off.md").read_text(encoding="utf-8")
+
+
+def test_when_all_failed_the_sentence_says_why(tmp_path, capsys, quick):
+    run = tmp_path / "ce"
+    run.mkdir()
+    (run / "config.yaml").write_text("data: {name: glyphs}")
+    (run / "results.csv").write_text(
+        "run,method,seed,epoch,step,protocol,target,metric,value,note\n"
+        "ce,ce,0,0,0,classifier,source,top1,0.5,\n"
+        "ce,ce,0,0,0,logreg,pets,failed,,no images\n"
+    )
+    assert report.main([str(run), "--output", str(tmp_path / "out")]) == 2
+    assert "1 measurement failed, the first:" in capsys.readouterr().err
+
+
+def test_targets_without_the_source_are_reported_without_the_plane(tmp_path, quick):
+    write_run(tmp_path / "run", "ce", 0, source=False)
+    text = report.report([tmp_path / "run"], tmp_path / "out")
+    assert "The plane of source against transfer is left out" in text
+    assert "hue" in text
+    assert (tmp_path / "out" / "trade_off.png").exists()
+
+
+def test_a_sweep_is_told_apart_by_what_was_swept(tmp_path, quick):
+    for temperature in (0.1, 0.2):
+        folder = tmp_path / "sweep" / str(temperature)
+        write_run(folder, "ctc_queue", 0, config=f"model: {{temperature: {temperature}}}\n")
+    text = report.report([tmp_path / "sweep"], tmp_path / "out")
+    assert "CTC, temporal queue, temperature=0.1" in text.replace("\n", " ")
+    assert set(pd.read_csv(tmp_path / "out" / "results.csv")["variant"]) == {
+        "temperature=0.1",
+        "temperature=0.2",
+    }
+
+
+def test_scores_bring_their_ranking(tmp_path, quick):
+    more = [(epoch, "scores", "hue", "logme", value, "") for epoch, value in enumerate((0.1, 0.3, 0.2))]
+    write_run(tmp_path / "run", "ce", 0, more=more)
+    report.report([tmp_path / "run"], tmp_path / "out")
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"ranking.csv", "ranking.png", "ranking.svg"} <= written
+    assert "LogME" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_scores_without_measured_transfer_bring_none(tmp_path, quick):
+    write_run(tmp_path / "run", "ce", 0, more=[(1, "scores", "other", "logme", 0.1, "")])
+    report.report([tmp_path / "run"], tmp_path / "out")
+    assert not (tmp_path / "out" / "ranking.csv").exists()
+
+
+def test_a_backbone_alone_has_a_table(tmp_path, quick):
+    write_run(tmp_path / "run", "timm/resnet50", 0, data="null", source=False)
+    text = report.report([tmp_path / "run"], tmp_path / "out")
+    assert "timm/resnet50, not" in text
+    assert "1 backbone, 1 seed" in text
+
+
+def test_every_picture_is_valid_and_the_page_asks_nobody(runs, tmp_path):
+    report.report([runs], tmp_path)
+    for file in tmp_path.glob("*.svg"):
+        ET.parse(file)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    HTMLParser().feed(text)
+    assert "http" not in text
+    assert text.count("<svg") == 4
+
+
+def test_two_hundred_runs_are_done_within_a_minute(tmp_path):
+    for method in range(100):
+        for seed in (0, 1):
+            config = f"model: {{temperature: {method / 100}}}\n"
+            write_run(tmp_path / "runs" / f"{method}-{seed}", "ctc_queue", seed, config=config)
+    began = time.monotonic()
+    text = report.report([tmp_path / "runs"], tmp_path / "out")
+    assert time.monotonic() - began < 60
+    assert "200 runs, 2 seeds" in text
+    assert "… and 90 more methods in trade_off.csv" in text
+    table = pd.read_csv(tmp_path / "out" / "trade_off.csv")
+    assert table["method"].nunique() == 100

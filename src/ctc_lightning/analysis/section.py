@@ -92,12 +92,14 @@ def findings(runs: pd.DataFrame, output: Path, suffix: str) -> Findings:
     markdown += [markdown_table(of, name) for name, of in tables]
     markdown += [_log_odds_markdown(odds), words]
     parts: list[Picture | Block] = []
-    if words:
-        parts.append(Block("In words", html_of_markdown(words)))
+    if trained:
+        parts.append(pictures["trade_off"])
     if absent:
         parts.append(Block("Without a plane", html_of_markdown(absent)))
-    parts += [pictures[name] for name in ("trade_off", "drop", "best_against_last") if name in pictures]
-    parts.append(Block("Table", html_table(rows, protocol)))
+    if words:
+        parts.append(Block("In words", html_of_markdown(words)))
+    parts += [pictures[name] for name in ("drop", "best_against_last") if name in pictures]
+    parts.append(Block("Peak, end and drop", html_table(rows, protocol)))
     if odds is not None:
         parts += [pictures["log_odds"], Block("Mean log-odds, table", log_odds_html(odds))]
     parts += [Block(title(name), html_table(of, name), folded=True) for name, of in tables[1:]]
