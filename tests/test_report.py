@@ -56,7 +56,7 @@ def runs(tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Figures are made but not drawn, where a test is not about pictures."""
+    """Figures are files without content, where a test is not about pictures."""
 
     def save(figure, stem):
         for kind in ("png", "svg"):
@@ -64,6 +64,8 @@ def quick(monkeypatch):
         return [f"{stem.name}.png", f"{stem.name}.svg"]
 
     monkeypatch.setattr(section, "save", save)
+    for figure in ("trade_off", "best_against_last", "drop", "log_odds"):
+        monkeypatch.setattr(section, f"{figure}_figure", lambda runs: None)
 
 
 def run_command(*arguments, folder):
@@ -245,7 +247,7 @@ def test_when_all_failed_the_sentence_says_why(tmp_path, capsys, quick):
     assert "1 measurement failed, the first:" in capsys.readouterr().err
 
 
-def test_targets_without_the_source_are_reported_without_the_plane(tmp_path, quick):
+def test_targets_without_the_source_are_reported_without_the_plane(tmp_path):
     write_run(tmp_path / "run", "ce", 0, source=False)
     text = report.report([tmp_path / "run"], tmp_path / "out")
     assert "The plane of source against transfer is left out" in text
