@@ -71,9 +71,11 @@ class Provenance(pl.Callback):
         pl_module: pl.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
-        """A checkpoint says by itself how it was made, and what its outputs are called."""
+        """A checkpoint says by itself how it was made, what it expects, and what its outputs are called."""
         checkpoint["config"] = self.config
-        checkpoint["classes"] = list(trainer.datamodule.classes)  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        checkpoint["classes"] = list(data.classes)
+        checkpoint["input"] = data.network_input._asdict()
 
     def write(self, trainer: pl.Trainer, status: str) -> None:
         """Write ``provenance.json``."""

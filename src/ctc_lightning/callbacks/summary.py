@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 
-from ctc_lightning.callbacks.results import ResultsTable
+from ctc_lightning.results import ResultsTable
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +32,19 @@ class Summary(pl.Callback):
         """Say it, on rank 0."""
         if not trainer.is_global_zero:
             return
-        table = ResultsTable(self.run_dir / "results.csv", "", "", 0)
+        table = ResultsTable(self.run_dir / "results.csv")
         curves: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)
-        for _, _, _, epoch, _, protocol, target, metric, value in table.rows():
-            curves[protocol, target, metric][int(epoch)] = float(value)
+        for row in table.rows():
+            curves[row.protocol, row.target, row.metric][row.epoch] = row.value
         log.info("\n".join(["", *self.sentences(curves), f"Everything is in {self.run_dir}"]))
 
     def sentences(self, curves: Curves) -> list[str]:
         """One sentence for the source, one for each target."""
         lines = []
         for (protocol, target, metric), test in curves.items():
-            if metric != "top1" or protocol not in ("classifier", self.protocol):
+            val = curves.get((protocol, target, f"val_{metric}"))
+            if val is None or protocol not in ("classifier", self.protocol):
                 continue
-            val = curves[protocol, target, "val_top1"]
             peak_epoch, last = max(val, key=lambda epoch: (val[epoch], -epoch)), max(test)
             peak, final = test[peak_epoch], test[last]
             if protocol == "classifier":

@@ -1,78 +1,102 @@
 """The temporal analysis: what the frozen features are worth elsewhere, while training goes on."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities.seed import isolate_rng
-from torch import Tensor, nn
 
-from ctc_lightning.callbacks.results import ResultsTable
-from ctc_lightning.evaluation.features import extract_features
-from ctc_lightning.evaluation.protocol import Features, Probe
+from ctc_lightning.evaluation.feature_cache import FeatureCache
+from ctc_lightning.evaluation.protocol import SPLITS, Protocol
+from ctc_lightning.measuring import (
+    CLASSIFIER,
+    FAILURES,
+    SOURCE,
+    FrozenNetwork,
+    ImageDigests,
+    Moment,
+    headlines,
+    measure,
+    settings_of,
+    source_rows,
+    task_of,
+)
 from ctc_lightning.networks.evaluating import evaluating
+from ctc_lightning.results import FAILED, ResultsTable, Row
+from ctc_lightning.targets import Target, expand, open_target
 
 log = logging.getLogger(__name__)
 
-Extracted = Mapping[str, tuple[Tensor, Tensor]]
-"""Split -> (N, F) features and (N,) rows, as `extract_features` returns them."""
-
 
 class TransferProbe(pl.Callback):
-    """Probes frozen features on every target at epoch 0, every n epochs, at chosen epochs and at the end.
+    """Measures frozen features on every target at epoch 0, every n epochs, at chosen epochs and at the end.
 
-    Rows go to ``results.csv`` and to the loggers as ``transfer/<target>/<protocol>``. Weights, module
-    modes and random numbers of the training are exactly as without it.
+    The same code as ``python -m ctc_lightning.transfer``, which does not measure again what is found here. Rows
+    go to ``results.csv``; each target's own metric goes to the loggers as ``transfer/<target>/<protocol>``, the
+    time it took as ``transfer/seconds``. Weights, module modes and random numbers of the training are exactly as
+    without it. A target that fails stands in the table with the reason, and training goes on.
 
     Args:
-        protocols: by name, each a ``Probe``.
+        protocols: by name, each a ``Protocol`` that needs features only.
         every_n_epochs: n >= 1.
         also_at: further epochs, where curves bend early.
-        targets: which of the data module's targets, one or several; None: all.
+        targets: one or several, see `ctc_lightning.targets.expand`; None: all labels of the run's own data.
+        data: options of targets of other data sets, as ``data`` of ``conf/transfer.yaml``.
         run_dir: where ``results.csv`` goes.
         method: for its column.
         seed: for its column.
 
     Raises:
-        ValueError: n < 1; at the start of training, a target that the data do not have.
+        ValueError: n < 1, a protocol that needs images; at the start of training, a target that is not there.
 
     An epoch counts finished epochs: 0 is before training.
     """
 
     def __init__(
         self,
-        protocols: Mapping[str, Probe],
+        protocols: Mapping[str, Protocol],
         every_n_epochs: int,
         run_dir: str,
         method: str,
         seed: int,
         also_at: Sequence[int] = (),
         targets: str | Sequence[str] | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> None:
         if every_n_epochs < 1:
             raise ValueError(f"transfer probe: every_n_epochs is {every_n_epochs}; it must be at least 1.")
+        if greedy := [name for name, protocol in protocols.items() if protocol.uses_images]:
+            raise ValueError(
+                f"transfer probe: {greedy[0]} trains on images, which cannot be done within a training; use "
+                f"python -m ctc_lightning.transfer run=RUN_DIR protocol={greedy[0]} afterwards."
+            )
         self.protocols = dict(protocols)
         self.every_n_epochs = every_n_epochs
         self.also_at = frozenset(also_at)
-        self.targets = [targets] if isinstance(targets, str) else targets
-        self.results = ResultsTable(Path(run_dir) / "results.csv", Path(run_dir).name, method, seed)
+        self.names = targets
+        self.options = dict(data or {})
+        self.run, self.method, self.seed = Path(run_dir).name, method, seed
+        self.results = ResultsTable(Path(run_dir) / "results.csv")
+        self.seconds = 0.0
+        self._targets: list[Target] = []
+        self._image_digests = ImageDigests()
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
-        """Fail before training if a target does not exist."""
-        available = trainer.datamodule.targets  # type: ignore[attr-defined]
-        unknown = [target for target in self.targets or () if target not in available]
-        if unknown:
-            raise ValueError(
-                f"transfer probe: target {unknown[0]!r} is unknown; this data set has {', '.join(available)}."
-            )
+        """Open the targets: fail before training if one is not there."""
+        own: Any = trainer.datamodule  # type: ignore[attr-defined]
+        names = list(own.targets) if self.names is None else expand(self.names, own)
+        self._targets = [open_target(name, own, own.network_input, self.options) for name in names]
+        for target in self._targets:
+            target.data.trainer = trainer  # each rank its share
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Probe the network before its first step; a resumed run goes on below its checkpoint's rows."""
         if trainer.is_global_zero:
-            self.results.keep_epochs_up_to(trainer.current_epoch if trainer.global_step else -1)
+            reached = trainer.current_epoch if trainer.global_step else -1
+            self.results.keep(lambda row: row.epoch <= reached)
         if trainer.global_step == 0:
             self.probe(trainer, pl_module, finished=0)
 
@@ -83,79 +107,56 @@ class TransferProbe(pl.Callback):
             self.probe(trainer, pl_module, finished)
 
     def probe(self, trainer: pl.Trainer, pl_module: Any, finished: int) -> None:
-        """Score all targets under all protocols, on rank 0, from features that all ranks computed."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        """Measure all targets under all protocols, on rank 0, from features that all ranks computed."""
+        began = time.perf_counter()
         network = pl_module.network
+        frozen = FrozenNetwork(
+            network.backbone, network.classifier, pl_module.device, FeatureCache(None), self._image_digests
+        )
+        data = trainer.datamodule  # type: ignore[attr-defined]
         with isolate_rng(), evaluating(network):
-            features = self.extract(data, network.backbone, pl_module.device)
+            needed = [(data, SOURCE, split) for split in ("val", "test")]
+            needed += [(target.data, target.images, split) for target in self._targets for split in SPLITS]
+            for images in needed:
+                frozen.features(*images)  # on every rank
             if trainer.is_global_zero:
-                rows = list(self.source_rows(network, data, features["source"]))
-                rows += self.target_rows(data, features)
-                log.info(self.line(finished, trainer.max_epochs, rows))
-                self.results.append(finished, trainer.global_step, rows)
-                logged = {
-                    f"transfer/{target}/{protocol}": value
-                    for protocol, target, metric, value in rows
-                    if metric == "top1"
-                }
+                moment = Moment(self.run, self.method, self.seed, finished, trainer.global_step)
+                rows = self.rows(frozen, data, moment)
+                self.results.put(rows)
+                seconds = time.perf_counter() - began
+                self.seconds += seconds
+                log.info("%s", self.line(finished, trainer.max_epochs, rows, seconds))
+                logged = {f"transfer/{row.target}/{row.protocol}": row.value for row in headlines(rows)}
+                logged["transfer/seconds"] = seconds
                 last_step = max(trainer.global_step - 1, 0)  # as in Lightning's own rows of this epoch
                 for logger in trainer.loggers:
                     logger.log_metrics(logged, step=last_step)
         trainer.strategy.barrier("transfer probe")
 
-    def extract(self, data: Any, backbone: nn.Module, device: torch.device) -> Mapping[str, Extracted]:
-        """Features of all images that `source_rows` and `target_rows` need, of each image set."""
-        needed = {"source": ["val", "test"]}
-        needed |= {data.targets[target]: ["train", "val", "test"] for target in self.chosen(data)}
-        features: dict[str, dict[str, tuple[Tensor, Tensor]]] = {}
-        for name, splits in needed.items():
-            done: dict[int, tuple[Tensor, Tensor]] = {}  # where validation and test are the same images, once
-            for split in splits:
-                images = id(data.image_sets[name][split])
-                if images not in done:
-                    batches = data.evaluation_batches(name, split, device)
-                    done[images] = extract_features(backbone, batches, device)
-                features.setdefault(name, {})[split] = done[images]
-        return features
+    def rows(self, frozen: FrozenNetwork, data: Any, moment: Moment) -> list[Row]:
+        """Source and targets of one moment."""
+        rows = source_rows(frozen, data, moment)
+        for target in self._targets:
+            settings = {name: settings_of(p, target, frozen) for name, p in self.protocols.items()}
+            try:
+                task = task_of(target, frozen)
+            except FAILURES as error:
+                rows += [moment.failure(name, target.name, str(error)) for name in self.protocols]
+            else:
+                rows += [row for found in measure(self.protocols, task, moment, settings) for row in found]
+        for row in rows:
+            if row.metric == FAILED:
+                log.warning("epoch %d, %s on %s: %s", row.epoch, row.protocol, row.target, row.note)
+        return rows
 
-    def chosen(self, data: Any) -> Sequence[str]:
-        """The targets to probe."""
-        return list(data.targets) if self.targets is None else self.targets
-
-    def line(self, finished: int, max_epochs: int | None, rows: Sequence[tuple[str, str, str, float]]) -> str:
+    def line(self, finished: int, max_epochs: int | None, rows: Sequence[Row], seconds: float) -> str:
         """One line for people: test accuracies in percent under the first protocol."""
-        shown = ("classifier", next(iter(self.protocols), None))
-        scores = [
-            f"{target} {100 * value:.1f}"
-            for protocol, target, metric, value in rows
-            if metric == "top1" and protocol in shown
-        ]
-        return f"{self.results.label}, epoch {finished}/{max_epochs}: {', '.join(scores)}"
+        shown = (CLASSIFIER, next(iter(self.protocols), None))
+        scores = [f"{row.target} {100 * row.value:.1f}" for row in headlines(rows) if row.protocol in shown]
+        where = f"{self.method}, seed {self.seed}, epoch {finished}/{max_epochs}"
+        return f"{where}: {', '.join(scores)} (probed in {seconds:.1f} s)"
 
-    @staticmethod
-    def source_rows(network: Any, data: Any, features: Extracted) -> Iterator[tuple[str, str, str, float]]:
-        """The network's own classifier on its source task."""
-        with torch.no_grad():
-            for metric, split in (("top1", "test"), ("val_top1", "val")):
-                h_NF, index_N = features[split]
-                label_N = data.image_sets["source"][split].labels[data.source_label][index_N.cpu()]
-                predicted_N = network.classifier(h_NF).argmax(1).cpu()
-                yield "classifier", "source", metric, (predicted_N == label_N).double().mean().item()
-
-    def target_rows(
-        self, data: Any, features: Mapping[str, Extracted]
-    ) -> Iterator[tuple[str, str, str, float]]:
-        """Every target under every protocol."""
-        for target in self.chosen(data):
-            name = data.targets[target]
-            splits = {
-                split: Features(
-                    h_NF.double().cpu().numpy(),
-                    data.image_sets[name][split].labels[target][index_N.cpu()].numpy(),
-                )
-                for split, (h_NF, index_N) in features[name].items()
-            }
-            for protocol, probe in self.protocols.items():
-                score = probe.score(splits["train"], splits["val"], splits["test"])
-                yield protocol, target, "top1", score.top1
-                yield protocol, target, "val_top1", score.val_top1
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Say what it cost."""
+        if trainer.is_global_zero and self.seconds:
+            log.info("The transfer probe took %.0f s of this training.", self.seconds)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from ctc_lightning.batch import Batch
 from ctc_lightning.data.augmentation import Augmentation, Compose, Identity, RandomResizedCrop
 from ctc_lightning.data.image_set import Images, Samples
+from ctc_lightning.data.network_input import AsSeenBy, NetworkInput
 from ctc_lightning.data.sampler import EpochBatches
 from ctc_lightning.data.standardise import Standardise
 
@@ -145,6 +146,17 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.image_shape = self.find_shape()
         self.check_crops()
         self.standardise = Standardise(*self.statistics(), self.image_shape)
+
+    @property
+    def network_input(self) -> NetworkInput:
+        """What a network that trains here gets to see; after `setup`."""
+        return NetworkInput(self.image_shape, tuple(self.mean.tolist()), tuple(self.std.tolist()))
+
+    def show_as(self, expected: NetworkInput) -> None:
+        """From now on give the images the size, channels and standardisation that a network expects."""
+        if expected != self.network_input:
+            self.standardise = AsSeenBy(expected)
+            self.image_shape = expected.shape
 
     def check_crops(self) -> None:
         """Refuse a random crop to another size than the images are shown at."""

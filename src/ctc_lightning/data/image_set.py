@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -78,6 +79,18 @@ class ImageFiles:
 
 
 Images = ImageSet | ImageFiles
+
+
+def join(first: Images, second: Images) -> Images:
+    """The images of both, in order; the labels that both have."""
+    labels = {k: torch.cat([y, second.labels[k]]) for k, y in first.labels.items() if k in second.labels}
+    if isinstance(first, ImageSet) and isinstance(second, ImageSet):
+        return ImageSet(torch.cat([first.image, second.image]), labels, first.classes)
+    assert isinstance(first, ImageFiles), "a data module keeps all its images in one way"
+    assert isinstance(second, ImageFiles), "a data module keeps all its images in one way"
+    paths = [files.path(row) for files in (first, second) for row in range(len(files))]
+    root = Path(os.path.commonpath([first.root, second.root]))
+    return ImageFiles.of(root, paths, labels, first.classes)
 
 
 class Samples(NamedTuple):

@@ -1,8 +1,23 @@
-"""What frozen features are worth: extraction, probes, kNN."""
+"""What frozen features are worth: protocols, their metrics, and what they are given."""
 
 from ctc_lightning.evaluation.features import extract_features
-from ctc_lightning.evaluation.knn import NearestNeighbours
-from ctc_lightning.evaluation.linear_probe import LinearProbe
-from ctc_lightning.evaluation.protocol import Features, Probe, Score
+from ctc_lightning.evaluation.finetune import FineTune
+from ctc_lightning.evaluation.geometry import FeatureGeometry
+from ctc_lightning.evaluation.logreg import LogisticRegressionProbe
+from ctc_lightning.evaluation.protocol import ClassifierProtocol, Measured, Predicted, Protocol, Task
+from ctc_lightning.evaluation.reference import ReferenceProbe
+from ctc_lightning.evaluation.scores import TransferabilityScores
 
-__all__ = ["Features", "LinearProbe", "NearestNeighbours", "Probe", "Score", "extract_features"]
+__all__ = [
+    "ClassifierProtocol",
+    "FeatureGeometry",
+    "FineTune",
+    "LogisticRegressionProbe",
+    "Measured",
+    "Predicted",
+    "Protocol",
+    "ReferenceProbe",
+    "Task",
+    "TransferabilityScores",
+    "extract_features",
+]

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 SPLITS = ("train", "val", "test")
@@ -60,7 +58,7 @@ class Task:
     num_classes: int
     label: Mapping[str, Tensor]
     features: Mapping[str, Tensor]
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     source_probabilities: Mapping[str, Tensor] | None = None
     compared_to: Mapping[str, Tensor] = field(default_factory=dict)
     images: TargetImages | None = None
@@ -97,10 +95,12 @@ class Protocol(ABC):
 
     Attributes:
         uses_images: whether `Task.images` is needed; such a protocol cannot run during training.
+        compares_checkpoints: whether `Task.compared_to` is needed.
         settings: everything that its numbers depend on, as plain values: all constructor arguments by name.
     """
 
-    uses_images: ClassVar[bool] = False
+    uses_images: bool = False
+    compares_checkpoints: ClassVar[bool] = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -150,48 +150,3 @@ class ClassifierProtocol(Protocol):
             task.metric,
             predicted.chosen,
         )
-
-
-# Until the probes above are Protocols
-class Features(NamedTuple):
-    """Frozen features ``h_NF`` (N, F) float64 of images with labels ``label_N`` (N,) int64."""
-
-    h_NF: NDArray[np.float64]
-    label_N: NDArray[np.int64]
-
-
-class Score(NamedTuple):
-    """What a probe found.
-
-    Attributes:
-        top1: accuracy on the test split, in [0, 1]; the test split was used for this number alone.
-        val_top1: accuracy on the validation split, by which the hyper-parameter was chosen.
-        chosen: the hyper-parameter.
-    """
-
-    top1: float
-    val_top1: float
-    chosen: float
-
-
-class Probe(ABC):
-    """Reads labels off frozen features."""
-
-    @abstractmethod
-    def score(self, train: Features, val: Features, test: Features) -> Score:
-        """Fit on ``train``, choose the hyper-parameter on ``val``, measure once on ``test``.
-
-        Raises:
-            ValueError: features that are not finite.
-        """
-
-
-def check_finite(*splits: Features) -> None:
-    """Refuse NaN and infinite features with one sentence."""
-    for split in splits:
-        bad = int((~np.isfinite(split.h_NF)).any(axis=1).sum())
-        if bad:
-            raise ValueError(
-                f"probe: {bad} of {len(split.h_NF)} images have features that are not finite; the network "
-                "has diverged, lower the learning rate."
-            )

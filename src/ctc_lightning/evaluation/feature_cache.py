@@ -1,0 +1,87 @@
+"""Frozen features on disk: a target costs one forward pass of each checkpoint, once.
+
+N: images, F: features
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ctc_lightning.data.image_set import Images, ImageSet
+
+Extracted = tuple[Tensor, Tensor]
+"""(N, F) float32 features and (N,) int64 rows, as `extract_features` returns them."""
+
+
+class FeatureCache:
+    """One safetensors file for each (network, images, transform), named by the digest of all three.
+
+    A file that is not whole counts as missing. Files are written beside and renamed: processes may share the
+    folder.
+
+    Args:
+        folder: where; None: nothing is kept.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def get(self, key: Mapping[str, Any], extract: Callable[[], Extracted]) -> Extracted:
+        """What is on disk under ``key`` (plain values), else what ``extract`` gives, which is kept; on the CPU."""
+        if self.folder is None:
+            return _on_cpu(extract())
+        path = self.folder / f"{digest_of(key)}.safetensors"
+        try:
+            kept = load_file(path)
+            return kept["features"], kept["index"]
+        except (OSError, SafetensorError, KeyError):
+            features, index = _on_cpu(extract())
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(f".{os.getpid()}.tmp")
+        save_file({"features": features, "index": index}, beside, {"key": json.dumps(dict(key))})
+        beside.replace(path)
+        return features, index
+
+
+def _on_cpu(extracted: Extracted) -> Extracted:
+    features, index = extracted
+    return features.float().cpu().contiguous(), index.cpu().contiguous()
+
+
+def digest_of(values: Any) -> str:
+    """16 hexadecimal digits of plain values."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """16 hexadecimal digits of named tensors: names, shapes, dtypes and bytes."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def digest_of_images(images: Images) -> str:
+    """16 hexadecimal digits: of the pixels in memory; of files, where they are and what they are called.
+
+    A file whose pixels change under the same name is not noticed.
+    """
+    if isinstance(images, ImageSet):
+        return digest_of_tensors({"image": images.image})
+    digest = hashlib.blake2b(str(images.root.resolve()).encode(), digest_size=8)
+    digest.update(images.name.tobytes())
+    return digest.hexdigest()
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return memoryview(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -1,0 +1,45 @@
+"""What the published weights of a backbone expect to see."""
+
+from collections.abc import Sequence
+
+import timm
+from timm.data import resolve_data_config
+
+from ctc_lightning.data.network_input import NetworkInput
+
+_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_SIZE = 224
+
+
+def published_input(
+    backbone: str,
+    *,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> NetworkInput:
+    """Size and statistics of a timm model's own configuration, of torchvision's usual ones, or as given.
+
+    Args:
+        backbone: ``family/model``, see `create_backbone`.
+        image_size: None: the published one.
+        mean: of each channel, in units of [0, 1]; None: the published one. Its length is the number of channels.
+        std: likewise.
+
+    Raises:
+        ValueError: nothing is published for the family and something is not given.
+    """
+    family, _, model = backbone.partition("/")
+    given = {"image_size": image_size, "mean": mean, "std": std}
+    lacking = [f"input.{name}" for name, value in given.items() if value is None]
+    if family not in {"timm", "torchvision"} and lacking:
+        raise ValueError(
+            f"{backbone} has no published weights, so nothing says what it expects to see; give {', '.join(lacking)}."
+        )
+    known = {"input_size": (3, _SIZE, _SIZE), **_IMAGENET}
+    published = timm.get_pretrained_cfg(model) if family == "timm" else None
+    if published is not None:
+        known = resolve_data_config(pretrained_cfg=published.to_dict())
+    size = image_size or known["input_size"][-1]
+    mean, std = tuple(mean or known["mean"]), tuple(std or known["std"])
+    return NetworkInput((len(mean), size, size), mean, std)

@@ -1,0 +1,193 @@
+"""The networks that a run left behind: find its checkpoints, read them, rebuild backbone and classifier."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from ctc_lightning.data.data_module import ImageDataModule
+from ctc_lightning.data.network_input import NetworkInput
+
+_BACKBONE, _CLASSIFIER = "network.backbone.", "network.classifier."
+
+
+class Snapshot(NamedTuple):
+    """One checkpoint.
+
+    Attributes:
+        path: of the file.
+        epoch: finished epochs.
+        step: finished optimizer steps.
+        config: the configuration that made it, plain values.
+        expected: what its network was trained to see; None in files that do not say.
+        state: the module's tensors, mapped from the file.
+    """
+
+    path: Path
+    epoch: int
+    step: int
+    config: dict[str, Any]
+    expected: NetworkInput | None
+    state: Mapping[str, Tensor]
+
+
+def find_runs(path: Path) -> list[Path]:
+    """The run directories (with ``checkpoints/``) at or below a path.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not path.is_dir():
+        fault = "is a file, use checkpoint= for a single one" if path.exists() else "does not exist"
+        raise ValueError(f"run={path} {fault}; give a run directory or a folder of runs.")
+    runs = sorted({file.parent.parent for file in path.rglob("checkpoints/*.ckpt")})
+    if not runs:
+        raise ValueError(
+            f"run={path} holds no checkpoint (checkpoints/*.ckpt); give the directory of a run that has trained "
+            "for an epoch at least."
+        )
+    return runs
+
+
+def find_checkpoints(run_dir: Path) -> list[Path]:
+    """All checkpoints of a run: those of whole epochs first, as they are called by their epoch."""
+    files = sorted((run_dir / "checkpoints").glob("*.ckpt"))
+    return sorted(files, key=lambda file: not file.name.startswith("epoch_"))
+
+
+def epoch_in_name(path: Path) -> int:
+    """Of ``epoch_NNN.ckpt``; -1 for other names."""
+    match = re.fullmatch(r"epoch_(\d+)", path.stem)
+    return int(match[1]) if match else -1
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """Read a checkpoint of this package's, without running anything that it holds.
+
+    Raises:
+        ValueError: there is no such file, it is not whole, or it is no checkpoint of a training here.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; name a .ckpt file.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{path} is no complete checkpoint: it is half-written, damaged or of another kind; leave it out, "
+            "or evaluate again when it is there."
+        ) from error
+    state = content.get("state_dict", {}) if isinstance(content, dict) else {}
+    if not any(name.startswith(_BACKBONE) for name in state) or not content.get("config"):
+        raise ValueError(
+            f"{path} was not written by ctc_lightning.train (it has no configuration and no network.backbone); for "
+            "other weights give network.backbone=FAMILY/NAME network.pretrained=FILE."
+        )
+    expected = content.get("input")
+    return Snapshot(
+        path=path,
+        epoch=content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"],
+        step=content["global_step"],
+        config=content["config"],
+        expected=expected
+        and NetworkInput(tuple(expected["shape"]), tuple(expected["mean"]), tuple(expected["std"])),
+        state=state,
+    )
+
+
+def own_data(config: Mapping[str, Any], options: Mapping[str, Any], *, trust: bool) -> ImageDataModule:
+    """The data that a run trained on, set up.
+
+    Args:
+        config: of the run.
+        options: where its images are on this machine (root, cache_dir, num_workers): those that the data have
+            and that are not None.
+        trust: see `check_targets`.
+
+    Raises:
+        ValueError: see `check_targets`; data that are not there.
+    """
+    cfg = dict(config["data"])
+    check_targets(cfg, trust=trust)
+    cfg |= {key: value for key, value in options.items() if value is not None and key in cfg}
+    data = instantiate(OmegaConf.create({**cfg, "key_augmentation": None}))
+    data.setup()
+    return data
+
+
+def rebuild(snapshot: Snapshot, shape: tuple[int, int, int], *, trust: bool) -> tuple[nn.Module, nn.Module]:
+    """Backbone and source classifier with the checkpoint's weights, in eval mode.
+
+    Args:
+        snapshot: the checkpoint.
+        shape: (C, H, W) of the images.
+        trust: see `check_targets`.
+
+    Raises:
+        ValueError: see `check_targets`; weights of another architecture than the configuration's.
+    """
+    cfg = dict(snapshot.config["network"])
+    check_targets(cfg, trust=trust)
+    # The projector serves the contrast alone, and published weights are about to be replaced
+    cfg |= {key: value for key, value in {"projector": None, "pretrained": False}.items() if key in cfg}
+    classifier = {
+        n.removeprefix(_CLASSIFIER): w for n, w in snapshot.state.items() if n.startswith(_CLASSIFIER)
+    }
+    backbone = {n.removeprefix(_BACKBONE): w for n, w in snapshot.state.items() if n.startswith(_BACKBONE)}
+    num_classes = len(classifier["weight"])
+    network = instantiate(
+        OmegaConf.create(cfg), num_classes=num_classes, image_channels=shape[0], image_size=shape[1]
+    )
+    for part, state in ((network.backbone, backbone), (network.classifier, classifier)):
+        _check_fits(part, state, snapshot.path)
+        part.load_state_dict(state)
+    network.eval()
+    return network.backbone, network.classifier
+
+
+def _check_fits(part: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    expected = part.state_dict()
+    for name in [*expected, *state]:
+        here = tuple(expected[name].shape) if name in expected else "missing"
+        there = tuple(state[name].shape) if name in state else "missing"
+        if here != there:
+            raise ValueError(
+                f"{path} holds weights of another architecture than its configuration names: {name} is {there} "
+                f"in the checkpoint and {here} in the network; evaluate a checkpoint that belongs to its run."
+            )
+
+
+def check_targets(cfg: Mapping[str, Any], *, trust: bool) -> None:
+    """Refuse a configuration that would run code from outside this package: files may come from strangers.
+
+    Args:
+        cfg: plain values, with ``_target_`` at any depth.
+        trust: let everything pass.
+
+    Raises:
+        ValueError: names the first foreign target.
+    """
+    for target in [] if trust else _targets(cfg):
+        made = get_object(target) if target.startswith("ctc_lightning.") else None
+        if not str(getattr(made, "__module__", None)).startswith("ctc_lightning."):
+            raise ValueError(
+                f"the configuration in the checkpoint would run {target}, which is not part of ctc_lightning; set "
+                "trust=true if you know where the file comes from."
+            )
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_":
+                yield str(value)
+            else:
+                yield from _targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _targets(value)
