@@ -158,6 +158,11 @@ def test_the_best_epoch_on_test_is_the_first_best_of_the_reference(task):
     torch.testing.assert_close(predicted.test, answers[best], rtol=1e-3, atol=1e-3)
 
 
+def test_of_equally_good_epochs_the_first_is_taken(task):
+    predicted = probe(best_epoch_on_test=True, learning_rate=1e-9).predict(task)
+    assert predicted.chosen == "epoch=1 of the test split"
+
+
 def test_evaluated_on_val_learns_train_alone_and_never_sees_test(task):
     broken = {**task.label, "test": torch.full((SIZES["test"],), -100)}
     unseen = replace(task, label=broken, features={k: v for k, v in task.features.items() if k != "test"})

@@ -135,7 +135,7 @@ class ReferenceProbe(ClassifierProtocol):
                             f"{self.learning_rate}; lower it, or look at the scale of the features."
                         )
                     here = score(logits_NL, task.label[asked], task.metric) if best else 0.0
-                    if not len(answer) or here >= best_score:
+                    if not len(answer) or here > best_score:
                         answer, best_score, best_epoch = logits_NL, here, epoch
         return answer, best_epoch
 
