@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ctc_lightning import report
-from ctc_lightning.analysis import section
+from ctc_lightning.analysis import section, view
 
 HUE = {"ce": (0.92, 0.30), "ctc_queue": (0.95, 0.90)}  # at epoch 1 and at the end
 
@@ -63,9 +63,10 @@ def quick(monkeypatch):
             stem.with_name(f"{stem.name}.{kind}").write_text("<svg></svg>")
         return [f"{stem.name}.png", f"{stem.name}.svg"]
 
-    monkeypatch.setattr(section, "save", save)
+    for module in (section, view):
+        monkeypatch.setattr(module, "save", save)
     for figure in ("trade_off", "best_against_last", "drop", "log_odds"):
-        monkeypatch.setattr(section, f"{figure}_figure", lambda runs: None)
+        monkeypatch.setattr(view, f"{figure}_figure", lambda runs, protocol: None)
 
 
 def run_command(*arguments, folder):
@@ -311,3 +312,19 @@ def test_two_hundred_runs_are_done_within_a_minute(tmp_path):
     assert "… and 90 more methods in trade_off.csv" in text
     table = pd.read_csv(tmp_path / "out" / "trade_off.csv")
     assert table["method"].nunique() == 100
+
+
+def test_targets_of_another_protocol_have_figures_and_words_of_their_own(tmp_path):
+    more = [
+        (epoch, "logreg", "pets", metric, value, "")
+        for epoch, value in enumerate((0.2, 0.8, 0.3))
+        for metric in ("mean_per_class", "val_mean_per_class")
+    ]
+    write_run(tmp_path / "run", "ce", 0, more=more)
+    text = report.report([tmp_path / "run"], tmp_path / "out")
+    assert "- CE loses pets (80.0 → 30.0)." in text
+    assert (tmp_path / "out" / "trade_off_logreg.png").exists()
+    assert not (tmp_path / "out" / "trade_off_knn.png").exists()  # it measured no other target
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "pets (mean per class)" in page
+    assert "In words (logreg)" in page

@@ -10,13 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from ctc_lightning.analysis import comparable, failures, load_runs, log_odds_summary, summary
-from ctc_lightning.analysis.comparable import common_targets
 from ctc_lightning.analysis.few_shot import few_shot_summary
 from ctc_lightning.analysis.html_of_markdown import html_of_markdown
 from ctc_lightning.analysis.page import Block, Section, page
 from ctc_lightning.analysis.runs import is_of_a_report
 from ctc_lightning.analysis.section import Findings, findings
-from ctc_lightning.analysis.trade_off import curves, headline
+from ctc_lightning.analysis.trade_off import shown_protocols
+from ctc_lightning.analysis.view import has_log_odds
 
 SHOWN_FAILURES = 10  # on a terminal
 
@@ -44,7 +44,7 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
     Files: ``report.html`` (everything, in itself), ``trade_off.csv`` (the numbers of all tables),
     ``results.csv`` (every row of every run), ``trade_off.md``, and as PNG and SVG the figures ``trade_off``,
     ``best_against_last``, ``drop``, ``log_odds`` and, with scores, ``ranking`` (then also ``ranking.csv``);
-    with several data sets each is called ``NAME_DATA``.
+    with several data sets each is called ``NAME_DATA``, of a further protocol ``NAME_PROTOCOL``.
 
     Args:
         paths: run directories, sweeps, or folders of them.
@@ -117,9 +117,8 @@ def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
     """The numbers of all tables: accuracies as fractions, the mean log-odds (metric ``log_odds``) in nats."""
     parts = [summary(runs)]
     for _, of_data in runs.groupby("data", sort=False):
-        measured = curves(of_data)
-        if common_targets(measured[measured["protocol"] == headline(of_data)]):
-            parts.append(log_odds_summary(of_data))
+        shown = [protocol for protocol in shown_protocols(of_data) if has_log_odds(of_data, protocol)]
+        parts += [log_odds_summary(of_data, protocol) for protocol in shown]
     parts.append(few_shot_summary(runs))
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 

@@ -69,7 +69,7 @@ def trade_off_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure
         marks=markers(methods),
         backbones=backbones(numbers[numbers["protocol"] == protocol]),
     )
-    with_plane = not no_plane(frame)
+    with_plane = not no_plane(frame, protocol)
     cells = measured["target"].nunique() + 1  # the last one is for the legend
     columns = 1 if cells == 3 else ceil(sqrt(cells))
     wider = max(columns - 3, 0)

@@ -53,6 +53,6 @@ def log_odds_curves(frame: pd.DataFrame, protocol: str | None = None) -> pd.Data
     return means.assign(target=MEAN, metric=METRIC, low=np.nan, high=np.nan, n=0, n_val=0)
 
 
-def log_odds_summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Peak, final and drop of the mean log-odds under the headline, as `ctc_lightning.analysis.summary`."""
-    return over_seeds(ends(log_odds_curves(frame)).assign(stopped="at the end"))
+def log_odds_summary(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataFrame:
+    """Peak, final and drop of the mean log-odds, with the columns of `ctc_lightning.analysis.summary`."""
+    return over_seeds(ends(log_odds_curves(frame, protocol)).assign(stopped="at the end"))

@@ -48,7 +48,7 @@ def log_odds_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
     over_epochs.set_title("over epochs", color=INK)
     num_others = trained["method"].nunique() - len(paint)
     legend_below(figure, legend_handles(paint, marks, num_others, plain), 13)
-    _ends(ends, log_odds_summary(frame), paint, marks)
+    _ends(ends, log_odds_summary(frame, protocol), paint, marks)
     figure.suptitle(
         f"{frame['data'].iloc[0]}: transfer in log-odds, mean over targets ({protocol} probe)", color=INK,
         fontsize=14,

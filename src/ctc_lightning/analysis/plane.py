@@ -33,16 +33,19 @@ def plane_points(measured: pd.DataFrame, targets: list[str]) -> pd.DataFrame:
     return pd.concat([source, transfer], axis=1, keys=["source", "transfer"]).dropna().sort_index()
 
 
-def no_plane(frame: pd.DataFrame) -> str:
+def no_plane(frame: pd.DataFrame, protocol: str | None = None) -> str:
     """Why a data set's plane is left out, and the remedy; "" where it is not.
 
     Args:
         frame: comparable runs of one data set.
+        protocol: the probe; None: the headline.
     """
     if frame["plain"].all():
         return "Plain backbones have no source accuracy, so there is no plane of source against transfer."
     measured = curves(frame)
-    measured = measured[measured["protocol"].isin([headline(frame), CLASSIFIER]) & ~measured["plain"]]
+    measured = measured[
+        measured["protocol"].isin([protocol or headline(frame), CLASSIFIER]) & ~measured["plain"]
+    ]
     shared = common_targets(measured[measured["protocol"] != CLASSIFIER])
     if not shared:
         return (

@@ -39,6 +39,21 @@ def headline(frame: pd.DataFrame) -> str:
     )
 
 
+def shown_protocols(frame: pd.DataFrame) -> list[str]:
+    """The headline, and each further protocol with a target that none before it measured: they get figures.
+
+    A run probed while training and evaluated on other targets afterwards, say by whitened and by logreg.
+    """
+    targets = frame.loc[measured_targets(frame), ["protocol", "target"]].drop_duplicates()
+    shown, seen = [], set[str]()
+    for protocol in dict.fromkeys([headline(frame), *protocols_of(frame)]):
+        new = set(targets.loc[targets["protocol"] == protocol, "target"]) - seen
+        if new:
+            shown.append(protocol)
+            seen |= new
+    return shown
+
+
 def measured_targets(frame: pd.DataFrame) -> pd.Series:
     """Marks the validation accuracies of targets: a target's own metric is the one that has such a row."""
     return frame["metric"].str.startswith(VALIDATION) & (frame["target"] != SOURCE)
