@@ -1,4 +1,4 @@
-"""From a frozen network and a target to rows of ``results.csv``: shared by training and `ctc_lightning.transfer`.
+"""From a frozen network and a target to rows of ``results.csv``, in training and afterwards alike.
 
 N: images, F: features, L: classes
 """
@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ class Moment:
     def row(self, protocol: str, target: str, measured: Measured, *, seconds: float, settings: str) -> Row:
         """A measured number."""
         at = (self.run, self.method, self.seed, self.epoch, self.step)
-        return Row(*at, protocol, target, *measured, seconds=round(seconds, 4), settings=settings)
+        return Row(*at, protocol, target, **measured._asdict(), seconds=round(seconds, 4), settings=settings)
 
     def failure(self, protocol: str, target: str, reason: str) -> Row:
         """That there is none, and why."""
@@ -131,13 +132,19 @@ class FrozenNetwork:
             return self.classifier(h_NF.to(self.device)).float().cpu()
 
 
-def settings_of(protocol: Protocol, target: Target, network: FrozenNetwork) -> str:
+def settings_of(
+    protocol: Protocol,
+    target: Target,
+    network: FrozenNetwork,
+    compared_to: Mapping[str, FrozenNetwork] = MappingProxyType({}),
+) -> str:
     """Digest of all that the numbers depend on, known before anything is computed."""
     splits = target.data.image_sets[target.images]
     return digest_of(
         {
             "protocol": [type(protocol).__qualname__, protocol.settings],
             "network": network.digest,
+            "compared_to": {name: other.digest for name, other in compared_to.items()},
             "input": target.data.network_input._asdict(),
             "images": [network.image_digests(splits[split]) for split in SPLITS],
             "labels": digest_of_tensors({split: target.labels(split) for split in SPLITS}),
@@ -149,7 +156,7 @@ def task_of(
     target: Target,
     network: FrozenNetwork,
     *,
-    compared_to: Mapping[str, FrozenNetwork] | None = None,
+    compared_to: Mapping[str, FrozenNetwork] = MappingProxyType({}),
     with_images: bool = False,
 ) -> Task:
     """The target as the network sees it.
@@ -168,8 +175,8 @@ def task_of(
         h_NF, index_N = network.features(target.data, target.images, split)
         if bad := int((~h_NF.isfinite()).any(1).sum()):
             raise ValueError(
-                f"{bad} of {len(h_NF)} {split} images of {target.name} have features that are not finite; the "
-                "network has diverged, lower the learning rate."
+                f"{bad} of {len(h_NF)} {split} images of {target.name} have features that are not finite; "
+                "the network has diverged, lower the learning rate."
             )
         features[split], label[split] = h_NF.to(network.device), target.labels(split)[index_N]
     probabilities = None
@@ -188,7 +195,7 @@ def task_of(
         source_probabilities=probabilities,
         compared_to={
             name: other.features(target.data, target.images, "test")[0].to(network.device)
-            for name, other in (compared_to or {}).items()
+            for name, other in compared_to.items()
         },
         images=images,
     )

@@ -1,4 +1,4 @@
-"""The tidy table of a run: ``results.csv``, one row for each measured number, that several processes may write."""
+"""The tidy table of a run, ``results.csv``: one row for each measured number."""
 
 import csv
 import os
@@ -28,7 +28,7 @@ class Row(NamedTuple):
         high: likewise.
         n: images, or episodes, that it is the mean of; 0: unknown.
         chosen: the hyper-parameters, as ``C=0.1``.
-        seconds: that the protocol took on this target, all its metrics together, features included.
+        seconds: that the protocol took on this target, all its metrics together, without the forward pass.
         settings: digest of all that the number depends on; a row of other settings is measured again.
         note: why it failed, or what to know about it.
     """
@@ -58,7 +58,7 @@ class Row(NamedTuple):
 
 COLUMNS = Row._fields
 FAILED = "failed"
-_NUMBERS = {"seed": int, "epoch": int, "step": int, "n": int}
+_NUMBERS: dict[str, type] = {"seed": int, "epoch": int, "step": int, "n": int}
 _NUMBERS |= dict.fromkeys(("value", "low", "high", "seconds"), float)
 
 

@@ -1,4 +1,4 @@
-"""Transfer targets by name: a label of the run's own data, a data set of ``conf/data``, or a suite of them."""
+"""Transfer targets by name: a label of the run's own data, a data set of ``conf/data``, or a suite."""
 
 # N images of a split, L classes
 
@@ -79,8 +79,8 @@ class Target:
             names = self.data.image_sets[self.images]["train"].classes.get(self.label, ())
             called = f" ({names[row]})" if names else ""
             raise ValueError(
-                f"target {self.name}: class {row}{called} has {int(known[row])} images to learn from; at least "
-                f"{_LEAST} of each class are needed, add images or leave the class out."
+                f"target {self.name}: class {row}{called} has {int(known[row])} images to learn from; at "
+                f"least {_LEAST} of each class are needed, add images or leave the class out."
             )
 
 
@@ -157,7 +157,7 @@ def open_target(
         options: of the data set's YAML; None and those that it does not have are left out.
 
     Raises:
-        ValueError: no such target, one that is not on this machine or not whole, and what `Target.check` finds.
+        ValueError: no such target, one that is not on this machine or not whole; see `Target.check`.
     """
     if own is not None and name in own.targets:
         target = Target(name, own, own.targets[name], name)

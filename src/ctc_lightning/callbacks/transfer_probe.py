@@ -34,10 +34,11 @@ log = logging.getLogger(__name__)
 class TransferProbe(pl.Callback):
     """Measures frozen features on every target at epoch 0, every n epochs, at chosen epochs and at the end.
 
-    The same code as ``python -m ctc_lightning.transfer``, which does not measure again what is found here. Rows
-    go to ``results.csv``; each target's own metric goes to the loggers as ``transfer/<target>/<protocol>``, the
-    time it took as ``transfer/seconds``. Weights, module modes and random numbers of the training are exactly as
-    without it. A target that fails stands in the table with the reason, and training goes on.
+    The same code as ``python -m ctc_lightning.transfer``, which does not measure again what is found here.
+    Rows go to ``results.csv``; each target's own metric goes to the loggers as
+    ``transfer/<target>/<protocol>``, the time it took as ``transfer/seconds``. Weights, module modes and
+    random numbers of the training are exactly as without it. A target that fails stands in the table with the
+    reason, and training goes on.
 
     Args:
         protocols: by name, each a ``Protocol`` that needs features only.

@@ -35,7 +35,7 @@ class FeatureCache:
         self.folder = folder
 
     def get(self, key: Mapping[str, Any], extract: Callable[[], Extracted]) -> Extracted:
-        """What is on disk under ``key`` (plain values), else what ``extract`` gives, which is kept; on the CPU."""
+        """What is kept under ``key`` (plain values); else ``extract()``, which is then kept. On the CPU."""
         if self.folder is None:
             return _on_cpu(extract())
         path = self.folder / f"{digest_of(key)}.safetensors"
@@ -84,4 +84,4 @@ def digest_of_images(images: Images) -> str:
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data

@@ -15,8 +15,8 @@ from ctc_lightning.evaluation.scaling import Scaling, check_scale, fit_scaling
 class LogisticRegressionProbe(ClassifierProtocol):
     """min_{W,b} Σ_n CE(W z_n + b, y_n) + (λ/2) |W|², z the frozen features; λ chosen on validation.
 
-    The path of λ is fitted on train, the one of the best validation metric is chosen (of equally good ones the
-    strongest), then W and b are fitted anew on train and val, and test is predicted once.
+    The path of λ is fitted on train, the one of the best validation metric is chosen (of equally good ones
+    the strongest), then W and b are fitted anew on train and val, and test is predicted once.
 
     Args:
         scale: what z is: None: the features as they are (Kornblith et al. 2019, arXiv 1805.08974, and

@@ -1,4 +1,4 @@
-"""The metrics of every classifier, with intervals. N: images, L: classes, R: resamples, B: bins of confidence."""
+"""The metrics of every classifier, with intervals. N: images, L: classes, R: resamples, G: groups."""
 
 from collections.abc import Sequence
 
@@ -22,14 +22,15 @@ Floats = NDArray[np.float64]
 def classification(
     test_NL: Tensor, test_label: Tensor, val_NL: Tensor, val_label: Tensor, metric: str, chosen: str
 ) -> list[Measured]:
-    """All metrics of a classifier on test with 95 % bootstrap intervals over images, its own one on validation.
+    """All metrics of a classifier on test with 95 % bootstrap intervals over images, its own on validation.
 
     - ``top1``: (1/N) Σ_n [argmax_c z_nc = y_n];
     - ``mean_per_class``: the mean over the classes with images of each one's top-1;
     - ``ece``: Σ_b (N_b/N) |accuracy_b − confidence_b|, over 15 equal bins of the largest softmax probability
       (Guo et al. 2017, arXiv 1706.04599);
-    - ``map_11_point``: the mean over classes with present images of (1/11) Σ_{r = 0, 0.1 … 1} max precision at
-      recall >= r, images labelled -1 left out (Pascal VOC 2007).
+    - ``map_11_point``: the mean over classes with present images of (1/11) Σ_{r = 0, 0.1 … 1} max precision
+      at recall >= r, images labelled -1 left out (Pascal VOC 2007). ssl-transfer's is higher at r = 0, where
+      scikit-learn's curve begins with an artificial precision of 1.
 
     Args:
         test_NL: (N, L) logits.

@@ -1,4 +1,7 @@
-"""What a transfer protocol is given, and what it answers. N: images, F: features, L: classes, S: source classes."""
+"""What a transfer protocol is given, and what it answers.
+
+N: images, F: features, L: classes, S: source classes
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -30,7 +33,8 @@ class TargetImages(ABC):
         Args:
             split: "train", "val", "test" or "trainval".
             batch_size: B; None: the data module's for evaluation.
-            train: shuffled and augmented, the last incomplete batch left out; else every image once, in order.
+            train: shuffled and augmented, the last incomplete batch left out; else every image once, in
+                order.
             epoch: with ``train``, which draw.
         """
 
@@ -131,7 +135,7 @@ class Predicted(NamedTuple):
 
 
 class ClassifierProtocol(Protocol):
-    """A protocol that ends in logits: the metrics are the same for all of them (see `measures.classification`)."""
+    """A protocol that ends in logits: all have the same metrics (see `measures.classification`)."""
 
     @abstractmethod
     def predict(self, task: Task) -> Predicted:

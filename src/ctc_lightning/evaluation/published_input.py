@@ -1,6 +1,7 @@
 """What the published weights of a backbone expect to see."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import timm
 from timm.data import resolve_data_config
@@ -23,7 +24,7 @@ def published_input(
     Args:
         backbone: ``family/model``, see `create_backbone`.
         image_size: None: the published one.
-        mean: of each channel, in units of [0, 1]; None: the published one. Its length is the number of channels.
+        mean: of each of C channels, in units of [0, 1]; None: the published one.
         std: likewise.
 
     Raises:
@@ -34,9 +35,10 @@ def published_input(
     lacking = [f"input.{name}" for name, value in given.items() if value is None]
     if family not in {"timm", "torchvision"} and lacking:
         raise ValueError(
-            f"{backbone} has no published weights, so nothing says what it expects to see; give {', '.join(lacking)}."
+            f"{backbone} has no published weights, so nothing says what it expects to see; give "
+            f"{', '.join(lacking)}."
         )
-    known = {"input_size": (3, _SIZE, _SIZE), **_IMAGENET}
+    known: dict[str, Any] = {"input_size": (3, _SIZE, _SIZE), **_IMAGENET}
     published = timm.get_pretrained_cfg(model) if family == "timm" else None
     if published is not None:
         known = resolve_data_config(pretrained_cfg=published.to_dict())

@@ -49,8 +49,8 @@ def find_runs(path: Path) -> list[Path]:
     runs = sorted({file.parent.parent for file in path.rglob("checkpoints/*.ckpt")})
     if not runs:
         raise ValueError(
-            f"run={path} holds no checkpoint (checkpoints/*.ckpt); give the directory of a run that has trained "
-            "for an epoch at least."
+            f"run={path} holds no checkpoint (checkpoints/*.ckpt); give the directory of a run that has "
+            "trained for an epoch at least."
         )
     return runs
 
@@ -79,14 +79,14 @@ def read_snapshot(path: Path) -> Snapshot:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise ValueError(
-            f"{path} is no complete checkpoint: it is half-written, damaged or of another kind; leave it out, "
-            "or evaluate again when it is there."
+            f"{path} is no complete checkpoint: it is half-written, damaged or of another kind; leave it "
+            "out, or evaluate again when it is whole."
         ) from error
     state = content.get("state_dict", {}) if isinstance(content, dict) else {}
     if not any(name.startswith(_BACKBONE) for name in state) or not content.get("config"):
         raise ValueError(
-            f"{path} was not written by ctc_lightning.train (it has no configuration and no network.backbone); for "
-            "other weights give network.backbone=FAMILY/NAME network.pretrained=FILE."
+            f"{path} was not written by ctc_lightning.train (it has no configuration or no "
+            "network.backbone); for other weights give network.backbone=FAMILY/NAME network.pretrained=FILE."
         )
     expected = content.get("input")
     return Snapshot(
@@ -157,8 +157,8 @@ def _check_fits(part: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
         there = tuple(state[name].shape) if name in state else "missing"
         if here != there:
             raise ValueError(
-                f"{path} holds weights of another architecture than its configuration names: {name} is {there} "
-                f"in the checkpoint and {here} in the network; evaluate a checkpoint that belongs to its run."
+                f"{path} holds weights of another architecture than its configuration names: {name} is "
+                f"{there} in the checkpoint and {here} in the network; evaluate a whole checkpoint."
             )
 
 
@@ -176,7 +176,7 @@ def check_targets(cfg: Mapping[str, Any], *, trust: bool) -> None:
         made = get_object(target) if target.startswith("ctc_lightning.") else None
         if not str(getattr(made, "__module__", None)).startswith("ctc_lightning."):
             raise ValueError(
-                f"the configuration in the checkpoint would run {target}, which is not part of ctc_lightning; set "
+                f"the configuration in the checkpoint would run {target}, which is not of ctc_lightning; set "
                 "trust=true if you know where the file comes from."
             )
 

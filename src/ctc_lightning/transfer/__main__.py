@@ -1,0 +1,119 @@
+"""``python -m ctc_lightning.transfer``: compose, evaluate, tell. See ``conf/transfer.yaml``."""
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from ctc_lightning.config_errors import plain_errors
+from ctc_lightning.console import set_up_console
+from ctc_lightning.evaluation.protocol import Protocol
+from ctc_lightning.measuring import ImageDigests
+from ctc_lightning.paths import config_dir
+from ctc_lightning.results import Row
+from ctc_lightning.transfer.subjects import Found, find_subjects
+from ctc_lightning.transfer.text import closing_table
+from ctc_lightning.transfer.work import Networks, Work
+
+log = logging.getLogger("ctc_lightning")
+
+_POLL_SECONDS = 20
+
+
+def transfer(cfg: DictConfig) -> list[Row]:
+    """Evaluate what ``cfg`` names; returns the rows of what failed.
+
+    Raises:
+        ValueError: a value that cannot work.
+    """
+    protocols: dict[str, Protocol] = {str(name): instantiate(p) for name, p in cfg.protocol.items() if p}
+    if not protocols:
+        raise ValueError("there is no protocol; choose some, for example protocol=[logreg,knn].")
+    device, image_digests = find_device(cfg.device), ImageDigests()
+    failed: list[Row] = []
+    for folder, found in find_subjects(cfg).items():
+        while True:
+            in_training = cfg.watch and is_in_training(
+                folder
+            )  # before looking: what comes later is seen next
+            failed += evaluate(cfg, found, protocols, device, image_digests)
+            if not in_training:
+                break
+            time.sleep(_POLL_SECONDS)
+    for row in failed:
+        log.warning(
+            "failed: %s, epoch %d, %s on %s: %s", row.run, row.epoch, row.protocol, row.target, row.note
+        )
+    return failed
+
+
+def evaluate(
+    cfg: DictConfig,
+    found: Found,
+    protocols: dict[str, Protocol],
+    device: torch.device,
+    image_digests: ImageDigests,
+) -> list[Row]:
+    """One subject, as far as it has come; returns the rows of what failed."""
+    subject, broken = found()
+    if subject is None:
+        return broken
+    networks = Networks(subject, device, image_digests, keep_features=cfg.keep_features)
+    options: Any = OmegaConf.to_container(cfg.data)
+    work = Work(subject, protocols, networks, options)
+    work.run(cfg.target)
+    log.info("%s", closing_table(subject, protocols))
+    if work.elsewhere:
+        log.info("%d measurements are left to other processes that are at them.", work.elsewhere)
+    return [*broken, *work.failed]
+
+
+def is_in_training(folder: Path) -> bool:
+    """Whether the run says that it has not finished."""
+    try:
+        return json.loads((folder / "provenance.json").read_text())["status"] == "running"
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def find_device(name: str) -> torch.device:
+    """``auto``: a GPU if there is one.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={name} cannot be used ({reason}); choose auto, cpu or cuda.") from error
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="transfer")
+def run(cfg: DictConfig) -> None:
+    """One evaluation; exit code 1 if something failed."""
+    with plain_errors("transfer"):
+        set_up_console()
+        if cfg.num_threads is not None:
+            torch.set_num_threads(cfg.num_threads)
+        if transfer(cfg):
+            sys.exit(1)
+
+
+def main() -> None:
+    """``python -m ctc_lightning.transfer``: errors of the user's are one sentence and exit code 2."""
+    with plain_errors("transfer"):
+        run()
+
+
+if __name__ == "__main__":
+    main()

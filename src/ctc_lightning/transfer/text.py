@@ -1,0 +1,44 @@
+"""What an evaluation tells the terminal."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+
+from ctc_lightning.evaluation.protocol import Protocol
+from ctc_lightning.measuring import CLASSIFIER, headlines
+from ctc_lightning.results import FAILED, Row
+from ctc_lightning.transfer.subjects import Subject, When
+
+
+def progress_line(subject: Subject, when: When, rows: Sequence[Row]) -> str:
+    """One line on what was measured at one moment, in per cent under the first protocol."""
+    first = next((row.protocol for row in rows if row.protocol != CLASSIFIER), None)
+    shown = [
+        f"{row.target} {100 * row.value:.1f}"
+        for row in headlines(rows)
+        if row.protocol in (CLASSIFIER, first)
+    ]
+    spent = {(row.protocol, row.target): row.seconds for row in rows if not isnan(row.seconds)}
+    where = f"{subject.method}, seed {subject.seed}, epoch {when[0]}/{subject.last_epoch}"
+    numbers = f"{first}: {', '.join(shown)}" if shown else f"{len(rows)} rows of {first}"
+    return f"{where}: {numbers} ({sum(spent.values()):.1f} s)"
+
+
+def closing_table(subject: Subject, protocols: Mapping[str, Protocol]) -> str:
+    """The last moment's numbers, a line for each protocol and target, and where all of them are."""
+    rows = [row for row in subject.table.rows() if row.protocol in protocols and row.metric != FAILED]
+    if not rows:
+        return f"{subject.folder}: nothing was measured."
+    last = max(row.epoch for row in rows)
+    rows = [row for row in rows if row.epoch == last]
+    own = {(row.protocol, row.target, row.metric) for row in headlines(rows)}
+    judged = {unit[:2] for unit in own}
+    cells = [("target", "protocol", "metric", "value", "95 % interval", "chosen")]
+    for row in rows:
+        # protocols without a validation, as few-shot, have several numbers of equal rank
+        if (row.protocol, row.target, row.metric) in own or (row.protocol, row.target) not in judged:
+            interval = "" if isnan(row.low) else f"{row.low:.4f}–{row.high:.4f}"
+            cells.append((row.target, row.protocol, row.metric, f"{row.value:.4f}", interval, row.chosen))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+    head = f"{subject.method}, seed {subject.seed}, epoch {last}"
+    return "\n".join(["", head, *lines, f"All numbers: {subject.table.path}"])

@@ -1,0 +1,212 @@
+"""The work itself: every moment on every target under every protocol, as far as it is not done yet.
+
+A row of ``results.csv`` says by what settings it was measured: finished work is not repeated. A pair of
+moment and target is claimed by a file lock: processes share the work, and the claim of a killed one ends with
+it.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from ctc_lightning.evaluation.feature_cache import FeatureCache
+from ctc_lightning.evaluation.protocol import Protocol
+from ctc_lightning.measuring import (
+    CLASSIFIER,
+    FAILURES,
+    SOURCE,
+    FrozenNetwork,
+    ImageDigests,
+    Moment,
+    measure,
+    missing,
+    settings_of,
+    source_rows,
+    task_of,
+)
+from ctc_lightning.results import FAILED, Row
+from ctc_lightning.targets import Target, expand, open_target
+from ctc_lightning.transfer.subjects import WHOLE, Subject, When
+from ctc_lightning.transfer.text import progress_line
+
+log = logging.getLogger(__name__)
+
+_SETUP = "setup"  # in the column protocol, a target that cannot be opened
+
+
+class Networks:
+    """The networks of a subject's moments, loaded when asked for.
+
+    Args:
+        subject: whose.
+        device: where they go.
+        keep_features: whether the subject's folder keeps them.
+        image_digests: shared by all subjects.
+    """
+
+    def __init__(
+        self, subject: Subject, device: torch.device, image_digests: ImageDigests, *, keep_features: bool
+    ) -> None:
+        self.subject, self.device, self.image_digests = subject, device, image_digests
+        self.cache = FeatureCache(subject.folder / "features" if keep_features else None)
+        self.loaded: dict[When, FrozenNetwork] = {}
+
+    def __getitem__(self, when: When) -> FrozenNetwork:
+        """Load it.
+
+        Raises:
+            ValueError: see `rebuild`.
+        """
+        if when not in self.loaded:
+            parts = self.subject.moments[when]()
+            backbone, classifier = (part and part.to(self.device) for part in parts)
+            assert backbone is not None, "only a classifier may be missing"
+            self.loaded[when] = FrozenNetwork(
+                backbone, classifier, self.device, self.cache, self.image_digests
+            )
+        return self.loaded[when]
+
+    def compared_to(self, when: When) -> dict[str, FrozenNetwork]:
+        """The first moment and the one before, where there are such."""
+        moments = list(self.subject.moments)
+        place = moments.index(when)
+        return {"first": self[moments[0]], "previous": self[moments[place - 1]]} if place else {}
+
+    def forget_before(self, when: When) -> None:
+        """Keep the first moment and this one, which the next is compared to."""
+        kept = {next(iter(self.subject.moments)), when}
+        self.loaded = {key: network for key, network in self.loaded.items() if key in kept}
+
+
+class Work:
+    """What one process does for one subject.
+
+    Args:
+        subject: to evaluate.
+        protocols: by name.
+        networks: of the subject.
+        options: of target data, see `open_target`.
+
+    Attributes:
+        failed: rows of what could not be measured, by this process.
+        elsewhere: number of measurements that other processes are at.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        protocols: Mapping[str, Protocol],
+        networks: Networks,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.subject, self.protocols, self.networks, self.options = subject, protocols, networks, options
+        self.failed: list[Row] = []
+        self.elsewhere = 0
+
+    def run(self, target: str | Sequence[str] | None) -> None:
+        """Every moment on every target, see `expand`."""
+        targets = list(self.open_targets(target))
+        for when in self.subject.moments:
+            if rows := list(self.at(when, targets)):
+                log.info("%s", progress_line(self.subject, when, rows))
+            self.networks.forget_before(when)
+
+    def open_targets(self, target: str | Sequence[str] | None) -> Iterator[Target]:
+        """Those that can be opened; the others stand in the table."""
+        subject = self.subject
+        for name in expand(target, subject.own):
+            if name not in subject.targets:
+                try:
+                    subject.targets[name] = open_target(name, subject.own, subject.expected, self.options)
+                except FAILURES as error:
+                    self.fail(subject.moment((-1, -1)), [_SETUP], name, error)
+                    continue
+                self.forget_failure(name)
+            yield subject.targets[name]
+
+    def forget_failure(self, name: str) -> None:
+        """The target is there now."""
+        self.subject.table.keep(lambda row: (row.protocol, row.target) != (_SETUP, name))
+
+    def at(self, when: When, targets: Sequence[Target]) -> Iterator[Row]:
+        """New rows of one moment, each protocol's in the table as soon as it is there."""
+        moment = self.subject.moment(when)
+        try:
+            network = self.networks[when]
+        except FAILURES as error:
+            self.fail(moment, ["network"], WHOLE, error)
+            return
+        if self.subject.own is not None and network.classifier is not None:
+            yield from self.source(moment, network)
+        for target in targets:
+            with self.claim(when, target.name) as mine:
+                settings = {name: self.settings(p, target, when) for name, p in self.protocols.items()}
+                todo = missing(self.protocols, settings, self.subject.table.rows(), moment, target.name)
+                if not mine:
+                    self.elsewhere += len(todo)
+                elif todo:
+                    yield from self.on(target, when, todo, settings)
+
+    def source(self, moment: Moment, network: FrozenNetwork) -> Iterator[Row]:
+        """The source accuracy, unless the training has measured it."""
+        done = {(row.protocol, row.epoch, row.step) for row in self.subject.table.rows()}
+        if (CLASSIFIER, moment.epoch, moment.step) in done:
+            return
+        with self.claim((moment.epoch, moment.step), SOURCE) as mine:
+            if mine:
+                assert self.subject.own is not None, "without the source there is nothing to classify"
+                rows = source_rows(network, self.subject.own, moment)
+                self.subject.table.put(rows)
+                yield from rows
+
+    def on(
+        self, target: Target, when: When, todo: Mapping[str, Protocol], settings: Mapping[str, str]
+    ) -> Iterator[Row]:
+        """Rows of one target."""
+        moment = self.subject.moment(when)
+        compares = any(protocol.compares_checkpoints for protocol in todo.values())
+        try:
+            task = task_of(
+                target,
+                self.networks[when],
+                compared_to=self.networks.compared_to(when) if compares else {},
+                with_images=any(protocol.uses_images for protocol in todo.values()),
+            )
+        except FAILURES as error:
+            self.fail(moment, list(todo), target.name, error)
+            return
+        for rows in measure(todo, task, moment, settings):
+            self.subject.table.put(rows)
+            self.failed += [row for row in rows if row.metric == FAILED]
+            yield from rows
+
+    def settings(self, protocol: Protocol, target: Target, when: When) -> str:
+        """Digest of all that the numbers depend on."""
+        others = self.networks.compared_to(when) if protocol.compares_checkpoints else {}
+        return settings_of(protocol, target, self.networks[when], others)
+
+    def fail(self, moment: Moment, protocols: Sequence[str], target: str, error: Exception) -> None:
+        """Write down that there are no numbers, and why."""
+        rows = [moment.failure(name, target, str(error)) for name in protocols]
+        self.subject.table.put(rows)
+        self.failed += rows
+
+    @contextmanager
+    def claim(self, when: When, target: str) -> Iterator[bool]:
+        """Hold the lock of (moment, target), if no other process does: yields whether."""
+        folder = self.subject.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{when[0]:04d}_{target.replace('/', '_')}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
