@@ -1,4 +1,4 @@
-"""The path reaches scikit-learn's optimum and the optimality conditions. N: images, F: features, L: classes."""
+"""The path reaches scikit-learn's optimum. N: images, F: features, L: classes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The tuned probe: chooses on validation alone, refits on both, leaves test to the end. N: images, F: features."""
+"""The tuned probe chooses on validation, refits on both, leaves test to the end. N: images, F: features."""
 
 import numpy as np
 import pytest

@@ -8,8 +8,8 @@ from sklearn.preprocessing import StandardScaler
 from ctc_lightning.evaluation.scaling import check_scale, fit_scaling
 
 
-@pytest.fixture
-def h_NF():
+@pytest.fixture(name="h_NF")
+def features():
     random = np.random.default_rng(0)
     return torch.tensor(np.float32(random.normal(size=(80, 5)) @ random.normal(size=(5, 5)) + 10))
 
