@@ -4,6 +4,7 @@ from ctc_lightning.evaluation.features import extract_features
 from ctc_lightning.evaluation.finetune import FineTune
 from ctc_lightning.evaluation.geometry import FeatureGeometry
 from ctc_lightning.evaluation.logreg import LogisticRegressionProbe
+from ctc_lightning.evaluation.nearest_neighbours import KNearestNeighbours
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Measured, Predicted, Protocol, Task
 from ctc_lightning.evaluation.reference import ReferenceProbe
 from ctc_lightning.evaluation.scores import TransferabilityScores
@@ -12,6 +13,7 @@ __all__ = [
     "ClassifierProtocol",
     "FeatureGeometry",
     "FineTune",
+    "KNearestNeighbours",
     "LogisticRegressionProbe",
     "Measured",
     "Predicted",
