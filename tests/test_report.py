@@ -230,7 +230,7 @@ def test_failures_stand_in_the_terminal_and_on_the_page(runs, tmp_path, quick):
     write_run(runs / "ce-2", "ce", 2, more=more)
     text = report.report([runs], tmp_path)
     assert "1 measurement failed:\n- " in text
-    assert "epoch 2, logreg on pets: pets has no test <images>." in text
+    assert "logreg on pets: pets has no test <images>. (in" in text
     assert "pets has no test &lt;images&gt;." in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "## 1 measurement failed" in (tmp_path / "trade_off.md").read_text(encoding="utf-8")
 

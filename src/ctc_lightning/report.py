@@ -57,13 +57,13 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
         OSError: the output folder cannot be written.
     """
     rows = load_runs(paths)
-    failed = failures(rows)
+    num_failed, failed = failures(rows)
+    count = f"{num_failed} measurement{'' if num_failed == 1 else 's'} failed"
     try:
         runs = comparable(rows)
     except ValueError as problem:
-        raise ValueError(
-            f"{problem}{f' ({_count(failed)}, the first: {failed[0]})' if failed else ''}"
-        ) from problem
+        why = f" ({count}, the first: {failed[0]})" if failed else ""
+        raise ValueError(f"{problem}{why}") from problem
     output = Path(output)
     if (output / "results.csv").exists() and not is_of_a_report(output / "results.csv"):
         raise ValueError(
@@ -80,8 +80,8 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
     rankings = [one.ranking for one in found if one.ranking is not None]
     if rankings:
         pd.concat(rankings).to_csv(output / "ranking.csv", index=False)
-    (output / "trade_off.md").write_text(_markdown(found, failed), encoding="utf-8")
-    (output / "report.html").write_text(_html(found, failed), encoding="utf-8")
+    (output / "trade_off.md").write_text(_markdown(found, count, failed), encoding="utf-8")
+    (output / "report.html").write_text(_html(found, count, failed), encoding="utf-8")
     written = [
         "report.html",
         "trade_off.csv",
@@ -95,7 +95,7 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
         [f"… and {len(failed) - SHOWN_FAILURES} more in report.html"] if len(failed) > SHOWN_FAILURES else []
     )
     terminal = [text for one in found for text in one.terminal]
-    terminal += ["\n".join([f"{_count(failed)}:", *shown])] if failed else []
+    terminal += ["\n".join([f"{count}:", *shown])] if failed else []
     return "\n\n".join([*terminal, f"Written to {output}: {', '.join(written)}"]) + "\n"
 
 
@@ -123,23 +123,19 @@ def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
-def _markdown(found: list[Findings], failed: list[str]) -> str:
+def _markdown(found: list[Findings], count: str, failed: list[str]) -> str:
     parts = [text for one in found for text in one.markdown]
-    parts += [f"## {_count(failed)}", "\n".join(f"- {line}" for line in failed)] if failed else []
+    parts += [f"## {count}", "\n".join(f"- {line}" for line in failed)] if failed else []
     return "\n\n".join(parts) + "\n"
 
 
-def _html(found: list[Findings], failed: list[str]) -> str:
+def _html(found: list[Findings], count: str, failed: list[str]) -> str:
     sections = [one.section for one in found]
     if failed:
         lines = html_of_markdown("\n".join(f"- {line}" for line in failed))
         what = Block("What, where and why", f'<div class="failed">{lines}</div>')
-        sections.append(Section(_count(failed), "", [what]))
+        sections.append(Section(count, "", [what]))
     return page(f"Transfer while training: {', '.join(one.section.title for one in found)}", sections)
-
-
-def _count(failed: list[str]) -> str:
-    return f"{len(failed)} measurement{'' if len(failed) == 1 else 's'} failed"
 
 
 if __name__ == "__main__":

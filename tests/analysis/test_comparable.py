@@ -112,16 +112,20 @@ def test_backbones_alone_are_a_data_set_of_their_own(write_run):
 
 def test_failures_are_told_and_are_no_numbers(write_run):
     rows = [
+        (2, "logreg", "pets", "failed", None, {"note": "pets has no test images."}),
         (3, "logreg", "pets", "failed", None, {"note": "pets has no test images."}),
         (2, "epoch_002.ckpt", "-", "failed", None, {"note": "half-written."}),
     ]
     run = write_run(SOURCE | HUE, rows=rows)
     frame = load_runs(run)
-    assert failures(frame) == [
-        f"{run}, epoch 3, logreg on pets: pets has no test images.",
-        f"{run}, epoch 2, epoch_002.ckpt: half-written.",
-    ]
-    assert failures(comparable(frame)) == []
+    assert failures(frame) == (
+        3,
+        [
+            f"logreg on pets: pets has no test images. (2 times, first in {run}, epoch 2)",
+            f"epoch_002.ckpt: half-written. (in {run}, epoch 2)",
+        ],
+    )
+    assert failures(comparable(frame)) == (0, [])
 
 
 def test_means_are_over_the_targets_that_every_method_has(write_run, tmp_path):

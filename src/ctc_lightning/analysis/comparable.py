@@ -55,14 +55,16 @@ def comparable(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([trained, *_adopted(plain, trained)], ignore_index=True)
 
 
-def failures(frame: pd.DataFrame) -> list[str]:
-    """One line for each measurement that failed: where, and why."""
-    failed = frame[frame["metric"] == FAILED].drop_duplicates(["path", "epoch", "protocol", "target", "note"])
-    columns = zip(*(failed[name] for name in ("path", "epoch", "protocol", "target", "note")), strict=True)
-    return [
-        f"{path}, epoch {epoch}, {protocol}{'' if target == NO_TARGET else f' on {target}'}: {note or UNSAID}"
-        for path, epoch, protocol, target, note in columns
-    ]
+def failures(frame: pd.DataFrame) -> tuple[int, list[str]]:
+    """How many measurements failed, and a line for each reason: what, why, how often and where first."""
+    failed = frame[frame["metric"] == FAILED].drop_duplicates(["path", "epoch", "protocol", "target"])
+    lines = []
+    for (protocol, target, note), alike in failed.groupby(["protocol", "target", "note"], sort=False):
+        what = protocol if target == NO_TARGET else f"{protocol} on {target}"
+        first = alike.iloc[0]
+        often = f"{len(alike)} times, first in" if len(alike) > 1 else "in"
+        lines.append(f"{what}: {note or UNSAID} ({often} {first['path']}, epoch {first['epoch']})")
+    return len(failed), lines
 
 
 def common_targets(measured: pd.DataFrame) -> list[str]:

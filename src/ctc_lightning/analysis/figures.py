@@ -27,6 +27,7 @@ from ctc_lightning.analysis.plane import backbone_heights, draw_plane, height_la
 from ctc_lightning.analysis.trade_off import CLASSIFIER, SOURCE, curves, early_stopping, headline, summary
 
 IN_A_CELL = 28  # characters, that a legend beside the panels has room for
+LONG_NAME = 20  # characters of a target
 
 
 class Shown(NamedTuple):
@@ -70,10 +71,12 @@ def trade_off_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure
         backbones=backbones(numbers[numbers["protocol"] == protocol]),
     )
     with_plane = not no_plane(frame, protocol)
-    cells = measured["target"].nunique() + 1  # the last one is for the legend
-    columns = 1 if cells == 3 else ceil(sqrt(cells))
+    num_panels = measured["target"].nunique()
+    columns = 1 if num_panels == 2 else ceil(sqrt(num_panels + 1))
+    full = columns > 1 and num_panels % columns == 0  # no cell is left for the legend
+    rows = ceil((num_panels + (not full)) / columns)
     wider = max(columns - 3, 0)
-    size = (14 if with_plane else 9) + 2.4 * wider, max(8, 2.4 * ceil(cells / columns))
+    size = (14 if with_plane else 9) + 2.4 * wider, max(8, 2.4 * rows)
     figure = Figure(figsize=size, layout="constrained")
     shares = (1.05 + 0.35 * wider, 1) if with_plane else (1,)
     grid = figure.add_gridspec(1, len(shares), width_ratios=shares)
@@ -82,8 +85,9 @@ def trade_off_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure
         f"{frame['data'].iloc[0]}: test accuracy over epochs ({protocol} probe)", color=INK, fontsize=14
     )
     handles = _legend(shown, with_star=with_plane)
-    _panels(parts[0], measured, shown, columns)
-    if max(len(str(handle.get_label())) for handle in handles) > IN_A_CELL or len(handles) > MOST + 2:
+    _panels(parts[0], measured, shown, (rows, columns))
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    if full or longest > IN_A_CELL or len(handles) > MOST + 2:
         legend_below(parts[0], handles, size[0] * shares[0] / sum(shares))
     else:
         small = len(handles) > 8 or columns > 3
@@ -95,13 +99,13 @@ def trade_off_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure
     return figure
 
 
-def _panels(part: SubFigure, measured: pd.DataFrame, shown: Shown, columns: int) -> None:
-    """A panel for the source and for each target; the last cell stays free for the legend."""
+def _panels(part: SubFigure, measured: pd.DataFrame, shown: Shown, shape: tuple[int, int]) -> None:
+    """A panel for the source and for each target; cells that are left stay free for the legend."""
     metric = measured.drop_duplicates("target").set_index("target")["metric"]
     targets = sorted(metric.index, key=lambda target: target != SOURCE)  # the source first
-    rows = ceil((len(targets) + 1) / columns)
+    rows, columns = shape
     grid = part.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    last = shown.trained["epoch"].max()
+    first, last = shown.trained["epoch"].min(), shown.trained["epoch"].max()
     for place, axes in enumerate(grid.flat):
         if place >= len(targets):
             axes.remove()
@@ -109,10 +113,11 @@ def _panels(part: SubFigure, measured: pd.DataFrame, shown: Shown, columns: int)
         target = targets[place]
         bands(axes, shown.trained[shown.trained["target"] == target], shown.paint, shown.marks, 100)
         backbone_lines(axes, shown.plain[shown.plain["target"] == target], shown.backbones, 100)
-        epoch_axis(axes, last)
+        epoch_axis(axes, first, last)
         axes.yaxis.set_major_formatter(PER_CENT)
         dress(axes)
-        axes.set_title(target_label(target, metric[target]), color=INK, fontweight="bold")
+        name = target_label(target, metric[target])
+        axes.set_title(name, color=INK, fontweight="bold", fontsize=12 if len(name) <= LONG_NAME else 9)
         lowest = place + columns >= len(targets)
         axes.set_xlabel("epoch" if lowest else "", color=INK)
         axes.tick_params(labelbottom=lowest)

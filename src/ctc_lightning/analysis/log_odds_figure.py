@@ -41,7 +41,8 @@ def log_odds_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
     over_epochs, ends = figure.subplots(1, 2, width_ratios=(1.2, 1))
     bands(over_epochs, trained, paint, marks)
     backbone_lines(over_epochs, measured[measured["plain"]], plain)
-    epoch_axis(over_epochs, trained["epoch"].max() if len(trained) else 1)
+    if len(trained):
+        epoch_axis(over_epochs, trained["epoch"].min(), trained["epoch"].max())
     dress(over_epochs)
     over_epochs.set_xlabel("epoch", color=INK)
     over_epochs.set_ylabel("mean over targets of ln(p / (1 − p)), nats", color=INK)

@@ -30,14 +30,14 @@ def dress(axes: Axes, *, grid: str = "both") -> None:
     axes.tick_params(colors=INK)
 
 
-def epoch_axis(axes: Axes, last: float) -> None:
+def epoch_axis(axes: Axes, first: float, last: float) -> None:
     """log(1 + epoch), because the peak comes within a few epochs and epoch 0 belongs to the picture."""
-    last = max(last, 1)
+    last = max(last, first + 1)
     axes.set_xscale("function", functions=(np.log1p, np.expm1))
-    axes.set_xlim(0, np.expm1(1.04 * np.log1p(last)))
-    ticks = [epoch for epoch in EPOCH_TICKS if epoch <= last]
+    axes.set_xlim(first, np.expm1(np.log1p(last) + 0.04 * (np.log1p(last) - np.log1p(first))))
+    ticks = [epoch for epoch in EPOCH_TICKS if first <= epoch <= last]
     if len(ticks) > 5:
-        ticks = [0, *ticks[:0:-2][::-1]]  # every second one, the last among them
+        ticks = [ticks[0], *ticks[:0:-2][::-1]]  # every second one, the last among them
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
 

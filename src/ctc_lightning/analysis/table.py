@@ -13,7 +13,7 @@ from ctc_lightning.analysis.trade_off import CLASSIFIER, SOURCE
 
 WIDTH = 120
 LABEL_WIDTH = 24
-STACKED_TARGETS = 7  # columns that fit when their cells are stacked
+STACKED_TARGETS = 7  # columns that may fit when their cells are stacked
 TITLES = {
     "whitened": "Tuned linear probe on PCA-whitened features (the headline)",
     "logreg": "Logistic regression on frozen features, L2 tuned on validation",
@@ -76,9 +76,11 @@ def text_table(summary: pd.DataFrame, protocol: str, most: int | None = None) ->
     header = [[""], *([named] for _, named in table.columns)]
     lines = _aligned([header, *([[name], *([inline(cell)] for cell in cells)] for name, cells in table.rows)])
     if max(map(len, lines)) > WIDTH:
-        places = range(len(table.columns))
-        parts = [places[start : start + STACKED_TARGETS] for start in places[::STACKED_TARGETS]]
-        lines = [line for columns in parts for line in ["", *_stacked_table(table, columns)]][1:]
+        lines = next(
+            lines
+            for at_once in range(STACKED_TARGETS, 0, -1)
+            if max(map(len, lines := _stacked_tables(table, at_once))) <= WIDTH or at_once == 1
+        )
     more = [f"… and {table.left_out} more methods in trade_off.csv"] if table.left_out else []
     return "\n".join([title(protocol), f"{legend(summary)}.", "", *lines, *more])
 
@@ -149,6 +151,13 @@ def spread(fraction: float) -> str:
 def interval(row: Any) -> str:
     """`` [17.1, 19.8]``, nothing for NaN."""
     return "" if pd.isna(row.final_low) else f" [{percent(row.final_low)}, {percent(row.final_high)}]"
+
+
+def _stacked_tables(table: Grid, at_once: int) -> list[str]:
+    """Below each other, of so many targets at once."""
+    places = range(len(table.columns))
+    parts = [places[start : start + at_once] for start in places[::at_once]]
+    return [line for columns in parts for line in ["", *_stacked_table(table, columns)]][1:]
 
 
 def _stacked_table(table: Grid, columns: Iterable[int]) -> list[str]:
