@@ -293,7 +293,8 @@ def test_a_backbone_alone_has_a_table(tmp_path, quick):
 def test_every_picture_is_valid_and_the_page_asks_nobody(runs, tmp_path):
     report.report([runs], tmp_path)
     for file in tmp_path.glob("*.svg"):
-        ET.parse(file)
+        ids = [element.get("id") for element in ET.parse(file).iter() if element.get("id")]
+        assert len(set(ids)) == len(ids)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     HTMLParser().feed(text)
     assert "http" not in text

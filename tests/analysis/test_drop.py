@@ -26,10 +26,10 @@ def test_every_seed_is_a_dot_at_its_own_drop(write_run, tmp_path):
         source = {("classifier", "source"): ([0.2, 0.9],) * 2}
         write_run(source | {("whitened", "hue"): ([0.9, end], [0.9, 0.1])}, seed=seed, epochs=(0, 1))
     axes = drop_figure(load_runs(tmp_path)).axes[0]
-    (dots,) = (marks for marks in axes.collections if marks.get_gid() == "seeds")
+    (dots,) = (marks for marks in axes.collections if marks.get_label() == "_seeds")
     np.testing.assert_allclose(np.sort(dots.get_offsets()[:, 0]), [40, 60])
 
 
 def test_one_seed_has_no_dots(write_study):
     axes = drop_figure(load_runs(write_study(seeds=[0]))).axes[0]
-    assert not [marks for marks in axes.collections if marks.get_gid() == "seeds"]
+    assert not [marks for marks in axes.collections if marks.get_label() == "_seeds"]

@@ -97,11 +97,13 @@ def test_plain_backbones_are_dashed_lines_in_the_panels_of_their_targets(write_s
     write_run({("whitened", "glyphs/hue"): ([0.7], [0.7])}, "b", "timm/resnet50", data="null", epochs=(0,))
     source, hue, fine, plane = trade_off_figure(comparable(load_runs(tmp_path))).axes
     dashed = {
-        axes: [line for line in axes.lines if line.get_gid() == "backbone"] for axes in (source, hue, fine)
+        axes: [line for line in axes.lines if line.get_label() == "_backbone"] for axes in (source, hue, fine)
     }
     assert [len(lines) for lines in dashed.values()] == [0, 1, 0]
     np.testing.assert_allclose(dashed[hue][0].get_ydata(), [70, 70])
-    assert not [line for line in plane.lines if line.get_gid() == "backbone"]  # not measured on all targets
+    assert not [
+        line for line in plane.lines if line.get_label() == "_backbone"
+    ]  # not measured on all targets
 
 
 def test_of_many_methods_the_best_are_in_colour_and_the_others_grey(write_run, tmp_path):

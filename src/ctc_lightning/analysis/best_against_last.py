@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.highlight import highlighted
 from ctc_lightning.analysis.look import INK, PER_CENT, SOFT, dress, legend_handles
-from ctc_lightning.analysis.methods import OTHERS, colours, markers, target_label
+from ctc_lightning.analysis.methods import OTHERS, colours, markers
 from ctc_lightning.analysis.trade_off import SOURCE, headline, summary
 
 NAMED = 0.05  # of the loss: from five points on, a point's target is written beside it
@@ -34,7 +34,7 @@ def best_against_last_figure(frame: pd.DataFrame, protocol: str | None = None) -
     figure = Figure(figsize=(8.5, 8.5), layout="constrained")
     axes = figure.subplots()
     grey = points[~points["method"].isin(shown)]
-    axes.scatter(100 * grey["peak_mean"], 100 * grey["final_mean"], 10, color=OTHERS, lw=0, gid="others")
+    axes.scatter(100 * grey["peak_mean"], 100 * grey["final_mean"], 10, color=OTHERS, lw=0, label="_others")
     for method, colour in paint.items():
         of = points[points["method"] == method]
         axes.errorbar(
@@ -47,7 +47,7 @@ def best_against_last_figure(frame: pd.DataFrame, protocol: str | None = None) -
             edgecolors="w", lw=0.7, zorder=3,
         )  # fmt: skip
     low = min(points[["peak_mean", "final_mean"]].min().min() * 100 - 4, 96)
-    axes.plot([low, 101], [low, 101], color=SOFT, lw=1, zorder=1, gid="diagonal")
+    axes.plot([low, 101], [low, 101], color=SOFT, lw=1, zorder=1, label="_diagonal")
     axes.set_xlim(low, 101)
     axes.set_ylim(low, 101)
     axes.set_aspect("equal")
@@ -78,12 +78,12 @@ def _name_losses(axes: Axes, points: pd.DataFrame, paint: dict[str, str]) -> Non
     span = right - left
     for row in lost.itertuples():
         at = 100 * np.array([row.peak_mean, row.final_mean])
-        if any(abs(at[0] - x) < 0.11 * span and abs(at[1] - y) < 0.022 * span for x, y in taken):
+        if any(abs(at[0] - x) < 0.13 * span and abs(at[1] - y) < 0.026 * span for x, y in taken):
             continue
         taken.append(at)
         side = -1 if at[0] > right - 0.15 * span else 1  # away from the diagonal, unless the frame is near
         axes.annotate(
-            target_label(str(row.target), str(row.metric)), tuple(at), (8 * side, -1),
+            str(row.target), tuple(at), (8 * side, -1),
             textcoords="offset points", color=paint[str(row.method)], fontsize=9,
-            ha="left" if side > 0 else "right", va="center", gid="name",
+            ha="left" if side > 0 else "right", va="center", label="_name",
         )  # fmt: skip

@@ -43,12 +43,14 @@ def drop_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
         runs = seeds[seeds["method"] == method]
         if runs["seed"].nunique() > 1:
             at = runs["target"].map(dict(zip(of.index, places, strict=True)))
-            axes.scatter(100 * runs["drop"], at, 9, color="w", edgecolors=INK, lw=0.6, zorder=3, gid="seeds")
+            axes.scatter(
+                100 * runs["drop"], at, 9, color="w", edgecolors=INK, lw=0.6, zorder=3, label="_seeds"
+            )
     if others:
         rest = ends[~ends["method"].isin(shown) & ends["target"].isin(targets)]
         at = rest["target"].map(targets.index) - 0.4 + height * (lanes - 0.5)
         axes.scatter(
-            100 * rest["drop_mean"], at, 26, color=OTHERS, marker="|", lw=0.8, zorder=2, gid="others"
+            100 * rest["drop_mean"], at, 26, color=OTHERS, marker="|", lw=0.8, zorder=2, label="_others"
         )
     for line in range(1, len(targets)):
         axes.axhline(line - 0.5, color="#DDDDDD", lw=0.8)

@@ -76,7 +76,7 @@ def _ends(axes: Axes, numbers: pd.DataFrame, paint: dict[str, str], marks: dict[
     names = [fill(label(method), 26 if few else 40) for method in named["method"]]
     if len(grey):
         axes.scatter(
-            grey["final_mean"], np.full(len(grey), len(named)), 60, color=OTHERS, marker="|", gid="others"
+            grey["final_mean"], np.full(len(grey), len(named)), 60, color=OTHERS, marker="|", label="_others"
         )
         names.append(f"{len(grey)} others")
     axes.set_yticks(range(len(names)), names, fontsize=10 if few else 8)

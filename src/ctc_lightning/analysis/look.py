@@ -58,7 +58,7 @@ def bands(
     means = others.groupby(["method", "epoch"])["test"].mean().mul(scale).reset_index()
     lines = [line[["epoch", "test"]].to_numpy() for _, line in means.groupby("method")]
     if lines:
-        axes.add_collection(LineCollection(lines, colors=OTHERS, linewidths=0.6, zorder=1, gid="others"))
+        axes.add_collection(LineCollection(lines, colors=OTHERS, linewidths=0.6, zorder=1, label="_others"))
     for place, (method, colour) in enumerate(paint.items()):
         seeds = scale * rows[rows["method"] == method].groupby("epoch")["test"].agg(["mean", "min", "max"])
         axes.fill_between(seeds.index, seeds["min"], seeds["max"], color=colour, alpha=0.18, lw=0)
@@ -73,7 +73,7 @@ def backbone_lines(axes: Axes, rows: pd.DataFrame, backbones: Sequence[str], sca
     """Plain backbones: each a dashed horizontal line."""
     for i, method in enumerate(backbones):
         for height in scale * rows.loc[rows["method"] == method, "test"]:
-            axes.axhline(height, color=INK, lw=1.2, ls=DASHES[i % len(DASHES)], zorder=2, gid="backbone")
+            axes.axhline(height, color=INK, lw=1.2, ls=DASHES[i % len(DASHES)], zorder=2, label="_backbone")
 
 
 def legend_handles(

@@ -89,9 +89,9 @@ def draw_plane(
     last = points.reset_index("epoch").groupby("method")["epoch"].max()
     others = [_thinned(of) for method, of in mean.groupby("method") if method not in paint]
     if others:
-        axes.add_collection(LineCollection(others, colors=OTHERS, linewidths=0.6, zorder=1, gid="others"))
+        axes.add_collection(LineCollection(others, colors=OTHERS, linewidths=0.6, zorder=1, label="_others"))
         x, y = np.array([path[-1] for path in others]).T
-        axes.scatter(x, y, 12, color=OTHERS, lw=0, zorder=1, gid="others")
+        axes.scatter(x, y, 12, color=OTHERS, lw=0, zorder=1, label="_others")
     drawn = [method for method in paint if method in last.index]
     paths = {method: _thinned(mean.loc[[method]]) for method in drawn}
     stars = 0
@@ -133,7 +133,7 @@ def _names(axes: Axes, ends: dict[str, np.ndarray], paint: dict[str, str]) -> No
     for (method, end), height in zip(ends.items(), heights, strict=True):
         axes.annotate(
             names[method], tuple(end), (1.03, height), textcoords=("axes fraction", "data"),
-            color=paint[method], fontsize=9.5, va="center", annotation_clip=False, gid="name",
+            color=paint[method], fontsize=9.5, va="center", annotation_clip=False, label="_name",
             arrowprops={"arrowstyle": "-", "color": paint[method], "lw": 0.7, "alpha": 0.5, "shrinkB": 6},
         )  # fmt: skip
 
