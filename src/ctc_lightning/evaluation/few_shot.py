@@ -70,7 +70,9 @@ class FewShot(Protocol):
             )
         h_NF = task.features["test"]
         accuracy: dict[int, list[Tensor]] = {shots: [] for shots in self.shots}
-        for image_EWM in self._episodes(task, h_NF.shape[1]):
+        num_taken = self.queries + self.shots[-1]
+        at_once = max(1, _CELLS // (self.ways * num_taken * h_NF.shape[1]))
+        for image_EWM in (part for drawn in self._episodes(task) for part in drawn.split(at_once)):
             h_EWMF = h_NF[image_EWM.to(h_NF.device)]
             query_EWQF = h_EWMF[:, :, : self.queries]
             for shots in self.shots:
@@ -78,8 +80,11 @@ class FewShot(Protocol):
                 accuracy[shots].append(self._accuracy(query_EWQF, mean_EWF).cpu())
         return [self._measured(shots, torch.cat(parts)) for shots, parts in accuracy.items()]
 
-    def _episodes(self, task: Task, num_features: int) -> Iterator[Tensor]:
-        """(E, W, M) rows of the test split, in parts of bounded memory: queries first, then shots."""
+    def _episodes(self, task: Task) -> Iterator[Tensor]:
+        """(E, W, M) rows of the test split, in parts of bounded memory: queries first, then shots.
+
+        How they are parted changes the draws, so it must not depend on the features.
+        """
         num_taken = self.queries + self.shots[-1]
         label_N = task.label["test"]
         count_L = torch.bincount(label_N, minlength=task.num_classes)
@@ -94,7 +99,7 @@ class FewShot(Protocol):
         by_class_N, first_L = label_N.argsort(stable=True), count_L.cumsum(0) - count_L
         place_C = torch.arange(int(count_L[large_L].max()))
         draw = torch.Generator().manual_seed(task.seed)
-        at_once = max(1, _CELLS // (self.ways * max(len(place_C), num_taken * num_features)))
+        at_once = max(1, _CELLS // (self.ways * len(place_C)))
         for start in range(0, self.episodes, at_once):
             num_episodes = min(at_once, self.episodes - start)
             # the smallest of random numbers are a draw without replacement

@@ -13,8 +13,7 @@ from torch.nn.functional import normalize
 from ctc_lightning.evaluation.measures import score
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Task
 
-# Similarities closer than this count as equal: float32 rounds by as much, and otherwise on every device
-_STEPS = 2**20
+_STEPS = 2**22  # similarities are rounded to 1 / this: a sum of float32 products is no better
 _CELLS = 2**22  # similarities, or votes, at a time: 32 MB
 _FLOOR = 1e-6
 
@@ -23,7 +22,7 @@ class KNearestNeighbours(ClassifierProtocol):
     """p_c = Σ_k w_k [y_k = c] / Σ_k w_k over the k images of largest cos(h, h_k), w_k = exp(cos(h, h_k)/T).
 
     k and T are chosen on validation by the target's metric; of equally good pairs the first T with the
-    smallest k. Test is then classified once, by the images of train and val. Of equal similarities (to 1e-6)
+    smallest k. Test is then classified once, by the images of train and val. Of equal similarities (to 2e-7)
     the image that comes first is nearer; of equal votes the smallest class wins. A feature vector of zeros
     has similarity 0 to all others. Nothing is random.
 
