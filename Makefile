@@ -20,15 +20,19 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup  ## Train cross-entropy and CTC on glyphs; print the table, write trade_off.png (about 5 minutes)
+demo: setup  ## Train cross-entropy and CTC on glyphs; print the table, draw the picture (about 5 minutes)
 	rm -rf $(RUNS)/demo
 	$(BIN)/python -m ctc_lightning.train -m sweep=demo hydra.sweep.dir=$(RUNS)/demo
-	$(BIN)/python -m ctc_lightning.report $(RUNS)/demo
+	$(BIN)/python -m ctc_lightning.report $(RUNS)/demo --output $(RUNS)/demo/report
 
-trade-off: setup  ## The same with three seeds, and on digits (about half an hour)
+TRANSFER = $(BIN)/python -m ctc_lightning.transfer run=$(RUNS)/trade_off target=[own,digits/digit] \
+	protocol=[whitened,scores,geometry] num_threads=1
+
+trade-off: setup  ## Three seeds of four methods on glyphs and digits, every checkpoint on every target (15 minutes)
 	rm -rf $(RUNS)/trade_off
 	$(BIN)/python -m ctc_lightning.train -m sweep=trade_off_glyphs hydra.sweep.dir=$(RUNS)/trade_off/glyphs
 	$(BIN)/python -m ctc_lightning.train -m sweep=trade_off_digits hydra.sweep.dir=$(RUNS)/trade_off/digits
+	$(TRANSFER) & other=$$!; $(TRANSFER) && wait $$other  # two processes share the work
 	$(BIN)/python -m ctc_lightning.report $(RUNS)/trade_off --output docs/trade_off
 
 test: setup  ## Run the tests (two at a time)
@@ -44,7 +48,7 @@ format: setup  ## Format the code
 	$(BIN)/ruff format .
 
 bench: setup  ## Measure the speed ratios of benchmarks/README.md
-	@for name in epoch_ratio lightning_overhead sampled_bank; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in epoch_ratio lightning_overhead sampled_bank logreg_path; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-data: setup  ## Measure the loaders against torchvision's: images per second (benchmarks/README.md)
 	@for name in decoders cifar_loading imagenet_loading; do $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -173,11 +173,7 @@ def task_of(
     features, label = {}, {}
     for split in SPLITS:
         h_NF, index_N = network.features(target.data, target.images, split)
-        if bad := int((~h_NF.isfinite()).any(1).sum()):
-            raise ValueError(
-                f"{bad} of {len(h_NF)} {split} images of {target.name} have features that are not finite; "
-                "the network has diverged, lower the learning rate."
-            )
+        _check_finite(h_NF, f"{split} images of {target.name}")
         features[split], label[split] = h_NF.to(network.device), target.labels(split)[index_N]
     probabilities = None
     if network.classifier is not None:
@@ -199,6 +195,14 @@ def task_of(
         },
         images=images,
     )
+
+
+def _check_finite(h_NF: Tensor, images: str) -> None:
+    if bad := int((~h_NF.isfinite()).any(1).sum()):
+        raise ValueError(
+            f"{bad} of {len(h_NF)} {images} have features that are not finite; the network has diverged, lower "
+            "the learning rate."
+        )
 
 
 def measure(
@@ -227,11 +231,16 @@ def headlines(rows: Sequence[Row]) -> list[Row]:
 
 
 def source_rows(network: FrozenNetwork, data: ImageDataModule, moment: Moment) -> list[Row]:
-    """The network's own classifier on its source task: discriminability."""
+    """The network's own classifier on its source task: discriminability.
+
+    Raises:
+        ValueError: features that are not finite.
+    """
     began = time.perf_counter()
     logits, label = {}, {}
     for split in ("val", "test"):
         h_NF, index_N = network.features(data, SOURCE, split)
+        _check_finite(h_NF, f"{split} images of the source")
         logits[split] = network.logits(h_NF)
         label[split] = data.image_sets[SOURCE][split].labels[data.source_label][index_N]
     found = classification(logits["test"], label["test"], logits["val"], label["val"], "top1", "")

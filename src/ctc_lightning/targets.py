@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from ctc_lightning.evaluation.protocol import SPLITS
 from ctc_lightning.paths import config_dir
 
 OWN = "own"
+SOURCE = "source"
 _SUITE = "suite/"
 _LEAST = 2  # images of a class: one to fit, one to choose by
 
@@ -87,12 +89,14 @@ class Target:
 def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> list[str]:
     """The names of the targets that were asked for, each once: ``own`` and suites become their members.
 
+    ``source``, the task of the training itself, is measured by the network's own classifier and left out.
+
     Args:
         target: one name, several, or None for ``own``. ``glyphs/hue`` is ``hue`` for a run on glyphs.
         own: the run's own data.
 
     Raises:
-        ValueError: there is no such suite, or nothing is left.
+        ValueError: there is no such suite or target.
     """
     asked = [target] if isinstance(target, str) else [OWN] if target is None else list(target)
     names: list[str] = []
@@ -101,16 +105,30 @@ def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> l
             name = name.removeprefix(f"{own.name}/") if name.partition("/")[2] in own.targets else name  # noqa: PLW2901
         if name == OWN:
             names += own.targets if own is not None else ()
+        elif name == SOURCE:
+            continue
         elif name.startswith(_SUITE):
             names += expand(_suite(name.removeprefix(_SUITE)), own)
         else:
             names.append(name)
-    if not names:
-        raise ValueError(
-            "there is no target: the run's own data have a single label; name others, for example "
-            "target=cifar10 or target=suite/small32."
-        )
+    _check_known(names, own)
     return list(dict.fromkeys(names))
+
+
+def _check_known(names: Sequence[str], own: ImageDataModule | None) -> None:
+    """Refuse a misspelt name before anything is measured."""
+    if any(override.startswith("hydra.searchpath=") for override in _overrides()):
+        return  # a data set of the user's own
+    labels = list(own.targets) if own is not None else []
+    for name in names:
+        if name not in labels and name.partition("/")[0] not in _data_sets():
+            there = [*labels, *_data_sets()]
+            nearest = get_close_matches(name, there, n=2)
+            remedy = f"did you mean {' or '.join(nearest)}? Else choose" if nearest else "choose"
+            raise ValueError(
+                f"there is no target {name}; {remedy} a label of the run's data "
+                f"({', '.join(labels) or 'none'}), a data set ({', '.join(_data_sets())}) or suite/NAME."
+            )
 
 
 def is_external(target: str | Sequence[str] | None, own_name: str) -> bool:
@@ -193,13 +211,9 @@ def data_config(data_set: str) -> DictConfig:
     """``conf/data/DATA_SET.yaml`` as a training would compose it, on the configuration's search path.
 
     Raises:
-        ValueError: there is no such file.
-        HydraException: the file cannot be composed.
+        HydraException: there is no such file, or it cannot be composed.
     """
-    there = _data_sets()
-    searched = [o for o in _overrides() if o.startswith("hydra.searchpath=")]
-    if not searched and data_set not in there:
-        raise ValueError(f"there is no target {data_set}; choose a data set: {', '.join(there)}.")
+    searched = [override for override in _overrides() if override.startswith("hydra.searchpath=")]
     overrides = [f"data={data_set}", *searched]
     if GlobalHydra.instance().is_initialized():
         return compose("train", overrides).data

@@ -136,7 +136,10 @@ class TransferProbe(pl.Callback):
 
     def rows(self, frozen: FrozenNetwork, data: Any, moment: Moment) -> list[Row]:
         """Source and targets of one moment."""
-        rows = source_rows(frozen, data, moment)
+        try:
+            rows = source_rows(frozen, data, moment)
+        except FAILURES as error:
+            rows = [moment.failure(CLASSIFIER, SOURCE, str(error))]
         for target in self._targets:
             settings = {name: settings_of(p, target, frozen) for name, p in self.protocols.items()}
             try:

@@ -33,7 +33,9 @@ def transfer(cfg: DictConfig) -> list[Row]:
     Raises:
         ValueError: a value that cannot work.
     """
-    protocols: dict[str, Protocol] = {str(name): instantiate(p) for name, p in cfg.protocol.items() if p}
+    protocols: dict[str, Protocol] = {
+        str(name): instantiate(p) for name, p in (cfg.get("protocol") or {}).items() if p
+    }
     if not protocols:
         raise ValueError("there is no protocol; choose some, for example protocol=[logreg,knn].")
     device, image_digests = find_device(cfg.device), ImageDigests()

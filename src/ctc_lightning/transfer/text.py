@@ -30,13 +30,13 @@ def closing_table(subject: Subject, protocols: Mapping[str, Protocol]) -> str:
         return f"{subject.folder}: nothing was measured."
     last = max(row.epoch for row in rows)
     rows = [row for row in rows if row.epoch == last]
-    own = {(row.protocol, row.target, row.metric) for row in headlines(rows)}
-    judged = {unit[:2] for unit in own}
+    own = headlines(rows)
+    judged = {(row.protocol, row.target) for row in own}
     cells = [("target", "protocol", "metric", "value", "95 % interval", "chosen")]
     for row in rows:
-        # protocols without a validation, as few-shot, have several numbers of equal rank
-        if (row.protocol, row.target, row.metric) in own or (row.protocol, row.target) not in judged:
-            interval = "" if isnan(row.low) else f"{row.low:.4f}–{row.high:.4f}"
+        # few-shot has no validation, but intervals; scores and geometry, which have neither, are too many
+        if row in own or ((row.protocol, row.target) not in judged and not isnan(row.low)):
+            interval = f"{row.low:.4f}–{row.high:.4f}"
             cells.append((row.target, row.protocol, row.metric, f"{row.value:.4f}", interval, row.chosen))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]

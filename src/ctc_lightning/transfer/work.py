@@ -153,13 +153,18 @@ class Work:
 
     def source(self, moment: Moment, network: FrozenNetwork) -> Iterator[Row]:
         """The source accuracy, unless the training has measured it."""
-        done = {(row.protocol, row.epoch, row.step) for row in self.subject.table.rows()}
+        rows = self.subject.table.rows()
+        done = {(row.protocol, row.epoch, row.step) for row in rows if row.metric != FAILED}
         if (CLASSIFIER, moment.epoch, moment.step) in done:
             return
         with self.claim((moment.epoch, moment.step), SOURCE) as mine:
             if mine:
                 assert self.subject.own is not None, "without the source there is nothing to classify"
-                rows = source_rows(network, self.subject.own, moment)
+                try:
+                    rows = source_rows(network, self.subject.own, moment)
+                except FAILURES as error:
+                    self.fail(moment, [CLASSIFIER], SOURCE, error)
+                    return
                 self.subject.table.put(rows)
                 yield from rows
 

@@ -1,0 +1,104 @@
+"""Checkpoints found, read without running anything, and rebuilt."""
+
+import re
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from ctc_lightning.transfer.snapshot import (
+    check_targets,
+    epoch_in_name,
+    find_checkpoints,
+    find_runs,
+    own_data,
+    read_snapshot,
+    rebuild,
+)
+
+
+def test_every_checkpoint_says_its_finished_epochs_steps_and_input(run_dir):
+    per_epoch = 200 // 64
+    found = {file.name: read_snapshot(file) for file in find_checkpoints(run_dir)}
+    for epoch in range(4):
+        snapshot = found[f"epoch_{epoch:03d}.ckpt"]
+        assert (snapshot.epoch, snapshot.step) == (epoch, epoch * per_epoch)
+        assert snapshot.expected.shape == (1, 8, 8)
+    assert found["last.ckpt"].epoch == 3
+    assert list(found)[:4] == [f"epoch_{epoch:03d}.ckpt" for epoch in range(4)]
+
+
+def test_the_input_in_the_checkpoint_is_what_the_training_data_show(run_dir):
+    snapshot = read_snapshot(run_dir / "checkpoints" / "epoch_003.ckpt")
+    data = own_data(snapshot.config, {"root": None}, trust=False)
+    assert snapshot.expected == data.network_input
+
+
+def test_a_rebuilt_network_gives_the_logits_of_the_weights_in_the_file(run_dir):
+    path = run_dir / "checkpoints" / "epoch_003.ckpt"
+    backbone, classifier = rebuild(read_snapshot(path), (1, 8, 8), trust=False)
+    state = torch.load(path, weights_only=True)["state_dict"]
+    assert not backbone.training
+    for part, prefix in ((backbone, "network.backbone."), (classifier, "network.classifier.")):
+        for name, value in part.state_dict().items():
+            assert torch.equal(value, state[prefix + name])
+
+
+def test_runs_are_found_below_a_folder(run_dir, tmp_path):
+    assert find_runs(tmp_path) == [run_dir]
+    assert find_runs(run_dir) == [run_dir]
+
+
+def test_a_folder_without_checkpoints_a_file_and_nothing_are_refused(run_dir, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for path, reason in {
+        empty: "holds no checkpoint",
+        tmp_path / "nowhere": "does not exist",
+        run_dir / "config.yaml": "is a file",
+    }.items():
+        with pytest.raises(ValueError, match=f"run={re.escape(str(path))} {reason}"):
+            find_runs(path)
+
+
+@pytest.mark.parametrize(("name", "epoch"), [("epoch_012.ckpt", 12), ("last.ckpt", -1), ("epoch_x.ckpt", -1)])
+def test_the_epoch_of_an_unreadable_file_is_in_its_name(tmp_path, name, epoch):
+    assert epoch_in_name(tmp_path / name) == epoch
+
+
+def test_a_half_written_checkpoint_is_one_sentence(run_dir):
+    path = run_dir / "checkpoints" / "epoch_003.ckpt"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="is no complete checkpoint: it is half-written"):
+        read_snapshot(path)
+
+
+def test_a_pickle_is_not_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return exec, ("raise SystemExit('run')",)
+
+    torch.save({"state_dict": Bomb()}, tmp_path / "bomb.ckpt")
+    with pytest.raises(ValueError, match="is no complete checkpoint"):
+        read_snapshot(tmp_path / "bomb.ckpt")
+
+
+def test_somebody_elses_checkpoint_is_one_sentence(tmp_path):
+    torch.save({"state_dict": {"fc.weight": torch.zeros(2)}}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"was not written by ctc_lightning\.train"):
+        read_snapshot(tmp_path / "other.ckpt")
+
+
+def test_weights_of_another_architecture_are_refused(run_dir):
+    snapshot = read_snapshot(run_dir / "checkpoints" / "epoch_003.ckpt")
+    snapshot.config["network"]["backbone"] = "cifar/resnet14"
+    with pytest.raises(ValueError, match=r"another architecture .*: .* is missing in the checkpoint"):
+        rebuild(snapshot, (1, 8, 8), trust=False)
+
+
+@pytest.mark.parametrize("target", ["os.system", "ctc_lightning.train.os.system", "torch.hub.load"])
+def test_code_from_elsewhere_needs_trust(target):
+    cfg = OmegaConf.to_container(OmegaConf.create({"a": [{"b": {"_target_": target}}]}))
+    with pytest.raises(ValueError, match=f"would run {re.escape(target)}, .* set trust=true"):
+        check_targets(cfg, trust=False)
+    check_targets(cfg, trust=True)
