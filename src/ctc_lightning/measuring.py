@@ -200,8 +200,8 @@ def task_of(
 def _check_finite(h_NF: Tensor, images: str) -> None:
     if bad := int((~h_NF.isfinite()).any(1).sum()):
         raise ValueError(
-            f"{bad} of {len(h_NF)} {images} have features that are not finite; the network has diverged, lower "
-            "the learning rate."
+            f"{bad} of {len(h_NF)} {images} have features that are not finite; the network has diverged, "
+            "lower the learning rate."
         )
 
 

@@ -38,14 +38,14 @@ def transfer(cfg: DictConfig) -> list[Row]:
     }
     if not protocols:
         raise ValueError("there is no protocol; choose some, for example protocol=[logreg,knn].")
-    device, image_digests = find_device(cfg.device), ImageDigests()
+    device = find_device(cfg.device)
     failed: list[Row] = []
     for folder, found in find_subjects(cfg).items():
         while True:
             in_training = cfg.watch and is_in_training(
                 folder
             )  # before looking: what comes later is seen next
-            failed += evaluate(cfg, found, protocols, device, image_digests)
+            failed += evaluate(cfg, found, protocols, device)
             if not in_training:
                 break
             time.sleep(_POLL_SECONDS)
@@ -61,13 +61,12 @@ def evaluate(
     found: Found,
     protocols: dict[str, Protocol],
     device: torch.device,
-    image_digests: ImageDigests,
 ) -> list[Row]:
     """One subject, as far as it has come; returns the rows of what failed."""
     subject, broken = found()
     if subject is None:
         return broken
-    networks = Networks(subject, device, image_digests, keep_features=cfg.keep_features)
+    networks = Networks(subject, device, ImageDigests(), keep_features=cfg.keep_features)
     options: Any = OmegaConf.to_container(cfg.data)
     work = Work(subject, protocols, networks, options)
     work.run(cfg.target)

@@ -72,7 +72,7 @@ class Subject:
 
 
 Found = Callable[[], tuple[Subject | None, list[Row]]]
-"""Opens a subject (None: nothing can be evaluated yet), with a row for each checkpoint that cannot be read."""
+"""Opens a subject (None: nothing can be evaluated yet), with a row for each checkpoint that is unreadable."""
 
 
 def find_subjects(cfg: DictConfig) -> dict[Path, Found]:

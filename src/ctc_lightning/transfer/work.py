@@ -35,7 +35,8 @@ from ctc_lightning.transfer.text import progress_line
 
 log = logging.getLogger(__name__)
 
-_SETUP = "setup"  # in the column protocol, a target that cannot be opened
+# In the column protocol: a target that cannot be opened, a network that cannot be built
+_SETUP, _NETWORK = "setup", "network"
 
 
 class Networks:
@@ -45,7 +46,7 @@ class Networks:
         subject: whose.
         device: where they go.
         keep_features: whether the subject's folder keeps them.
-        image_digests: shared by all subjects.
+        image_digests: shared by its moments.
     """
 
     def __init__(
@@ -125,12 +126,14 @@ class Work:
                 except FAILURES as error:
                     self.fail(subject.moment((-1, -1)), [_SETUP], name, error)
                     continue
-                self.forget_failure(name)
+                self.forget(_SETUP, name)
             yield subject.targets[name]
 
-    def forget_failure(self, name: str) -> None:
-        """The target is there now."""
-        self.subject.table.keep(lambda row: (row.protocol, row.target) != (_SETUP, name))
+    def forget(self, protocol: str, target: str, epoch: int = -1) -> None:
+        """A failure of the past that is none any more."""
+        unit = (epoch, protocol, target)
+        if any(row.unit == unit for row in self.subject.table.rows()):
+            self.subject.table.keep(lambda row: row.unit != unit)
 
     def at(self, when: When, targets: Sequence[Target]) -> Iterator[Row]:
         """New rows of one moment, each protocol's in the table as soon as it is there."""
@@ -138,8 +141,9 @@ class Work:
         try:
             network = self.networks[when]
         except FAILURES as error:
-            self.fail(moment, ["network"], WHOLE, error)
+            self.fail(moment, [_NETWORK], WHOLE, error)
             return
+        self.forget(_NETWORK, WHOLE, moment.epoch)
         if self.subject.own is not None and network.classifier is not None:
             yield from self.source(moment, network)
         for target in targets:
