@@ -160,6 +160,14 @@ def test_several_labels_choose_by_mean_average_precision(noisy_multi_label_task)
     assert rows["map_11_point"].chosen != "k=1, T=0.2"
 
 
+def test_validation_without_any_present_label_takes_the_first_pair(noisy_multi_label_task):
+    task = noisy_multi_label_task
+    absent = replace(task, label={**task.label, "val": torch.zeros_like(task.label["val"])})
+    found = knn().predict(absent)
+    assert found.chosen == "k=1, T=inf"
+    assert found.val.shape == task.label["val"].shape
+
+
 def test_more_neighbours_than_images_are_left_out(noisy_task):
     assert knn([1, 241, 5000]).predict(noisy_task).chosen.startswith("k=1, ")
     with pytest.raises(ValueError, match=r"k = 241 neighbours of 240 training images of noise; choose"):

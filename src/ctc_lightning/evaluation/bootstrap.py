@@ -1,5 +1,6 @@
 """Bootstrap intervals over the images of a split. N: images, R: resamples, M: metrics."""
 
+import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -29,12 +30,14 @@ def bootstrap(
 
     Returns:
         (M,) lower and (M,) upper ends. A resample in which a metric is not defined (NaN) is left out of its
-        quantiles.
+        quantiles; one that is defined in none has NaN for both ends.
 
     Source: Efron 1979, "Bootstrap methods: another look at the jackknife".
     """
     drawn = [weighted(count_RN) for count_RN in _draws(num_images, resamples, seed)]
-    low, high = np.nanquantile(np.concatenate(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a metric that is defined in no resample
+        low, high = np.nanquantile(np.concatenate(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return low, high
 
 

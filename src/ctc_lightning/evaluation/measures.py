@@ -1,9 +1,9 @@
 """The metrics of every classifier, with intervals. N: images, L: classes, R: resamples, G: groups."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,6 +15,7 @@ FEW_GROUPS = 128
 RECALLS = np.linspace(0, 1, 11)
 SINGLE_LABEL = ("top1", "mean_per_class", "ece")
 MULTI_LABEL = ("map_11_point",)
+LOWER_IS_BETTER = ("ece",)
 
 Floats = NDArray[np.float64]
 
@@ -54,15 +55,18 @@ def classification(
 
 
 def score(logits_NL: Tensor, label: Tensor, metric: str) -> float:
-    """One metric, without an interval: for choosing hyper-parameters.
+    """One metric, without an interval: for choosing hyper-parameters, so the larger the better.
+
+    NaN where it is not defined: of several labels, where no image has any.
 
     Raises:
-        ValueError: a metric that does not fit the labels.
+        ValueError: a metric that does not fit the labels, or is not better if larger.
     """
     names: Sequence[str] = SINGLE_LABEL if label.ndim == 1 else MULTI_LABEL
-    if metric not in names:
+    choices = [name for name in names if name not in LOWER_IS_BETTER]
+    if metric not in choices:
         raise ValueError(
-            f"metric is {metric!r}, must be one of {', '.join(names)} for these labels: choose one."
+            f"metric is {metric!r}, must be one of {', '.join(choices)} for these labels: choose one."
         )
     if metric == "top1":
         return float((logits_NL.argmax(1).cpu() == label.cpu()).double().mean())
@@ -109,7 +113,9 @@ class _MultiLabel:
         if not self.ranked:
             return np.full((len(weight_RN), 1), np.nan)
         per_class = np.stack([_eleven_points(weight_RN[:, order], hit) for order, hit in self.ranked], axis=1)
-        return np.nanmean(per_class, axis=1, keepdims=True)
+        with warnings.catch_warnings():  # a resample may have no hit at all: NaN
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return np.nanmean(per_class, axis=1, keepdims=True)
 
 
 def _eleven_points(weight_RN: Floats, hit_N: Floats) -> Floats:
@@ -146,8 +152,3 @@ class _Groups:
             return weight_RN @ (self.member_NG if value_N is None else self.member_NG * value_N[:, None])
         weight_RN = weight_RN if value_N is None else weight_RN * value_N
         return np.add.reduceat(weight_RN[:, self.order_N], self.starts, axis=1)
-
-
-def choose(candidates: Sequence[Tensor], label: Tensor, metric: str) -> int:
-    """Number of the best (N, L) logits on validation; of equally good ones the first."""
-    return int(torch.tensor([score(logits_NL, label, metric) for logits_NL in candidates]).argmax())

@@ -67,18 +67,18 @@ class KNearestNeighbours(ClassifierProtocol):
                 f"{task.target}; choose at most as many as there are."
             )
         similarity_NK, nearest_NK = _search(val_NF, train_MF, ks[-1])
-        best_score, best_k, best_temperature, best_NL = -1.0, ks[0], self.temperatures[0], val_NF
+        best: tuple[float, int, float | None, Tensor] | None = None
         for temperature in self.temperatures:
             weight_NK = _weight(similarity_NK, temperature)
             for k, val_NL in zip(ks, _votes(weight_NK, nearest_NK, label, task.num_classes, ks), strict=True):
                 found = score(val_NL, task.label["val"], task.metric)
-                if found > best_score:
-                    best_score, best_k, best_temperature, best_NL = found, k, temperature, val_NL
+                if best is None or found > best[0]:
+                    best = found, k, temperature, val_NL
+        assert best is not None, "there is at least one k and one temperature"
+        _, best_k, best_temperature, best_NL = best
         if self.refit:
-            train_MF, label = (
-                torch.cat([train_MF, val_NF]),
-                torch.cat([label, task.label["val"].to(label.device)]),
-            )
+            train_MF = torch.cat([train_MF, val_NF])
+            label = torch.cat([label, task.label["val"].to(label.device)])
         similarity_NK, nearest_NK = _search(test_NF, train_MF, best_k)
         weight_NK = _weight(similarity_NK, best_temperature)
         (test_NL,) = _votes(weight_NK, nearest_NK, label, task.num_classes, [best_k])
