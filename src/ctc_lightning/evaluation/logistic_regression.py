@@ -1,6 +1,7 @@
 """Regularised logistic regression over a path of strengths, by a preconditioned L-BFGS.
 
-N: images, F: features, P: their principal directions, L: classes, M: remembered steps
+N: images, F: features, P: their principal directions and a last column of ones, L: classes, R: classes
+with examples and counter-examples, D: R × P, M: remembered steps
 """
 
 import math
@@ -9,17 +10,18 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import log_softmax, one_hot, softplus
 
 _MEMORY = 10  # steps that L-BFGS remembers
-_MAX_STEPS = 500
+_MAX_STEPS = 1000
 _MAX_TRIALS = 20  # of a step length
-# Of the mean loss: what the quadratic model still promises to gain when the iteration stops. A tenth of the
-# tolerance that is promised would do in exact arithmetic; float32 is good for this.
+# Of the mean loss: what the quadratic model still hopes to gain when the iteration stops. Far below the 1e-4
+# that we promise, because the model is rough
 _TOLERANCE = 5e-7
-# Of the largest singular value: directions below it are rounding of float32 features, not information
-_RESOLUTION = 1e-6
+_ROUNDING = 1e-8  # of the mean loss: changes below it are float32's
 _ARMIJO, _WOLFE = 1e-4, 0.5
+# Singular values relative to the largest: what one decomposition in float64 resolves, and what is nothing
+_RESOLVED, _NOTHING = 1e-6, 1e-13
 
 
 class Linear(NamedTuple):
@@ -45,7 +47,7 @@ class Linear(NamedTuple):
 
 
 def fit_path(h_NF: Tensor, label: Tensor, num_classes: int, strengths: Sequence[float]) -> Iterator[Linear]:
-    """min_{W,b} Σ_n loss(W h_n + b, y_n) + (λ/2) |W|² for each λ, from the strongest, each from the last one.
+    """min_{W,b} Σ_n loss(W h_n + b, y_n) + (λ/2) |W|² for each λ, each from the last ones.
 
     The loss is the cross-entropy of the softmax; of multi-label targets the sum over classes of the binary
     cross-entropies of those labels that are judged, which makes L problems with one λ. The bias is not
@@ -53,11 +55,10 @@ def fit_path(h_NF: Tensor, label: Tensor, num_classes: int, strengths: Sequence[
     weight vector instead of two (we double λ, which is the same). The mean objective ends within 1e-4 of the
     optimum (tests), usually within 1e-6.
 
-    Everything happens in the principal directions u_p of the centred features, scaled by 1/sqrt(c_l s_p + λ),
-    with s_p the squared singular values and c_l = mean p_l (1 − p_l) the curvature of the loss: an approximation
-    of the Hessian's diagonal that makes badly conditioned features as quick as good ones. The logits change
-    linearly along a step, so that finding its length needs no product of matrices. Matrices are float32, sums
-    of losses float64.
+    Everything happens in the principal directions u_p of the centred features, each weight in units of
+    1 / sqrt(c_l Σ_n u_np² + λ) with c_l = mean p_l (1 − p_l) at the start, about the Hessian's diagonal: that
+    makes badly conditioned features as quick as good ones. The logits change linearly along a step, so that
+    finding its length needs no product of matrices. Large matrices are float32, sums of losses float64.
 
     Args:
         h_NF: (N, F) float features, finite.
@@ -69,11 +70,32 @@ def fit_path(h_NF: Tensor, label: Tensor, num_classes: int, strengths: Sequence[
         One solution for each λ, from the largest to the smallest, on the device of ``h_NF``.
     """
     problem = _Problem(h_NF, label, num_classes)
-    weight = torch.zeros(problem.num_rows, problem.u_NP.shape[1], device=h_NF.device)
-    bias = problem.first_bias()
+    solved: list[tuple[float, _Point]] = []
     for strength in sorted(strengths, reverse=True):
-        weight, bias, objective, steps = problem.solve(weight, bias, strength)
-        yield problem.in_features(weight, bias, strength, objective, steps)
+        at, objective, steps = problem.solve(_starts(problem, solved, math.log(strength)), strength)
+        solved = [*solved[-1:], (math.log(strength), at)]
+        yield problem.in_features(at.x_RP, strength, objective, steps)
+
+
+class _Point(NamedTuple):
+    """Weights with biases in the last column, and the logits they give."""
+
+    x_RP: Tensor
+    z_NR: Tensor
+
+    def towards(self, other: "_Point", length: float) -> "_Point":
+        """On the line through both, 0 here and 1 there: logits are linear."""
+        return _Point(self.x_RP.lerp(other.x_RP, length), self.z_NR.lerp(other.z_NR, length))
+
+
+def _starts(problem: "_Problem", solved: list[tuple[float, _Point]], log_strength: float) -> list[_Point]:
+    """The last solution, and where the last two point to over log λ."""
+    if not solved:
+        return [problem.without_features()]
+    if len(solved) == 1 or solved[0][0] == solved[1][0]:
+        return [solved[-1][1]]
+    (first, there), (last, here) = solved
+    return [here, here.towards(there, (log_strength - last) / (first - last))]
 
 
 class _Problem:
@@ -84,108 +106,109 @@ class _Problem:
         self.num_images, self.num_classes = len(h_NF), num_classes
         self.mean_F = h_NF.mean(0)
         centred_NF = h_NF - self.mean_F
-        self.directions_FP, self.squares_P = _principal(centred_NF)
-        self.u_NP = (centred_NF @ self.directions_FP).float()
-        self.squares_P = self.squares_P.float()
+        self.directions_FP = _principal(centred_NF)
+        u_NP = (centred_NF @ self.directions_FP).float()
+        self.u_NP = torch.cat([u_NP, u_NP.new_ones(len(u_NP), 1)], dim=1)
+        self.penalised_P = torch.ones_like(self.u_NP[0])
+        self.penalised_P[-1] = 0
+        self.square_P = self.u_NP.square().sum(0)
         label = label.to(h_NF.device)
         self.multi_label = label.ndim > 1
         if self.multi_label:
             judged, hit = label >= 0, label == 1
-            self.rows = ((hit.any(0)) & (judged & ~hit).any(0)).nonzero().squeeze(1)
-            self.judged_NL = judged[:, self.rows].float()
-            self.y_NL = hit[:, self.rows].float()
+            self.rows = (hit.any(0) & (judged & ~hit).any(0)).nonzero().squeeze(1)
+            self.judged_NR = judged[:, self.rows].float()
+            self.y_NR = hit[:, self.rows].float()
         else:
-            self.rows, self.label_N = label.unique(return_inverse=True)
-            self.y_NL = torch.nn.functional.one_hot(self.label_N, len(self.rows)).float()
-        self.num_rows = len(self.rows)
+            self.rows, label_N = label.unique(return_inverse=True)
+            self.y_NR = one_hot(label_N, len(self.rows)).float()
+            self.label_N1 = label_N[:, None]
         # scikit-learn has one weight vector for two classes
-        self.factor = 2.0 if not self.multi_label and self.num_rows == 2 else 1.0
+        self.factor = 2.0 if not self.multi_label and len(self.rows) == 2 else 1.0
 
-    def first_bias(self) -> Tensor:
-        """The optimum without features: log frequencies."""
+    def without_features(self) -> _Point:
+        """The optimum for λ → ∞: zeros and log frequencies."""
+        x_RP = self.u_NP.new_zeros(len(self.rows), self.u_NP.shape[1])
         if self.multi_label:
-            share_L = self.y_NL.sum(0) / self.judged_NL.sum(0)
-            return torch.logit(share_L)
-        return self.y_NL.mean(0).log()
+            x_RP[:, -1] = torch.logit(self.y_NR.sum(0) / self.judged_NR.sum(0))
+        else:
+            x_RP[:, -1] = self.y_NR.mean(0).log()
+        return _Point(x_RP, x_RP[:, -1].expand(len(self.u_NP), -1))
 
-    def loss(self, z_NL: Tensor) -> Tensor:
-        """Σ loss, float64 scalar."""
+    def loss(self, z_NR: Tensor) -> tuple[float, Tensor]:
+        """Σ loss and its gradient with respect to the logits."""
         if self.multi_label:
-            return ((softplus(z_NL) - self.y_NL * z_NL) * self.judged_NL).sum(dtype=torch.float64)
-        return (z_NL.logsumexp(1) - z_NL.gather(1, self.label_N[:, None]).squeeze(1)).sum(dtype=torch.float64)
+            loss_NR = (softplus(z_NR) - self.y_NR * z_NR) * self.judged_NR
+            return float(loss_NR.sum(dtype=torch.float64)), (z_NR.sigmoid() - self.y_NR) * self.judged_NR
+        log_p_NR = log_softmax(z_NR, 1)
+        loss = -float(log_p_NR.gather(1, self.label_N1).sum(dtype=torch.float64))
+        return loss, log_p_NR.exp_().sub_(self.y_NR)
 
-    def probability(self, z_NL: Tensor) -> Tensor:
-        """(N, L)."""
-        return z_NL.sigmoid() if self.multi_label else z_NL.softmax(1)
+    def scale(self, residual_NR: Tensor, strength: float) -> Tensor:
+        """About 1 / sqrt of the Hessian's diagonal, (R, P)."""
+        # |p − y| (1 − |p − y|) = p (1 − p)
+        size_NR = residual_NR.abs()
+        curvature_R = (size_NR * (1 - size_NR)).mean(0)
+        # where all images are certain, the curvature comes back as soon as something moves
+        curvature_R = curvature_R.clamp(min=1e-6)
+        return (curvature_R[:, None] * self.square_P + strength * self.penalised_P).rsqrt()
 
-    def residual(self, p_NL: Tensor) -> Tensor:
-        """(N, L), the gradient with respect to the logits."""
-        return (p_NL - self.y_NL) * self.judged_NL if self.multi_label else p_NL - self.y_NL
-
-    def solve(self, weight_LP: Tensor, bias_L: Tensor, strength: float) -> tuple[Tensor, Tensor, float, int]:
-        """Minimise from a start: weights, bias, mean objective, steps."""
+    def solve(self, starts: list[_Point], strength: float) -> tuple[_Point, float, int]:
+        """Minimise from the best of the starts: where it ends, mean objective, steps."""
         strength *= self.factor
-        u_NP, rows = self.u_NP, self.num_rows
-        z_NL = u_NP @ weight_LP.T + bias_L
-        p_NL = self.probability(z_NL)
-        spread_NL = p_NL * (1 - p_NL)
-        curvature_L = (spread_NL * self.judged_NL if self.multi_label else spread_NL).mean(0).clamp(min=1e-6)
-        # unit steps in these variables are Newton steps, were the curvature the same for all images
-        scale_LP = (curvature_L[:, None] * self.squares_P + strength).rsqrt()
-        scale_L1 = (curvature_L * self.num_images).rsqrt()[:, None]
-        scale = torch.cat([scale_LP, scale_L1], dim=1)
-        x = torch.cat([weight_LP, bias_L[:, None]], dim=1)  # L × (P + 1)
+        u_NP = self.u_NP
+        found = []
+        for x_RP, z_NR in starts:
+            value, r_NR = self.loss(z_NR)
+            found.append((value + strength / 2 * _dot(x_RP[:, :-1], x_RP[:, :-1]), x_RP, z_NR, r_NR))
+        value, x_RP, z_NR, r_NR = min(found, key=lambda one: one[0])
+        penalty_P, scale_RP = strength * self.penalised_P, self.scale(r_NR, strength)
 
-        def gradient(p_NL: Tensor, x: Tensor) -> Tensor:
-            r_NL = self.residual(p_NL)
-            g = torch.cat([r_NL.T @ u_NP + strength * x[:, :-1], r_NL.sum(0)[:, None]], dim=1)
-            return (g * scale).flatten()
+        def gradient() -> Tensor:
+            return (torch.addcmul(r_NR.T @ u_NP, penalty_P, x_RP) * scale_RP).flatten()
 
-        value = float(self.loss(z_NL) + strength / 2 * x[:, :-1].square().sum(dtype=torch.float64))
-        g = gradient(p_NL, x)
-        memory = _Memory()
+        g_D = gradient()
+        memory = _Memory(g_D)
         step = 0
-        for step in range(1, _MAX_STEPS + 1):  # noqa: B007
-            d = memory.direction(g)
-            slope = float(d @ g)
+        while step < _MAX_STEPS:
+            d_D = memory.direction(g_D)
+            slope = _dot(d_D, g_D)
             if -slope <= _TOLERANCE * self.num_images:
                 break
-            move = d.view(rows, -1) * scale
-            dz_NL = u_NP @ move[:, :-1].T + move[:, -1]
-            found = self._length(z_NL, dz_NL, x, move, value, slope, strength)
-            if found is None:
-                if not memory:
+            step += 1
+            move_RP = d_D.view_as(x_RP) * scale_RP
+            found_length = self._length(z_NR, u_NP @ move_RP.T, x_RP, move_RP, value, slope, strength)
+            if found_length is None:
+                if not len(memory):
                     break
-                memory = _Memory()  # rounding has spoilt what is remembered
+                memory = _Memory(g_D)  # rounding has spoilt what is remembered
                 continue
-            length, value = found
-            x, z_NL = x + length * move, z_NL + length * dz_NL
-            g_old, g = g, gradient(self.probability(z_NL), x)
-            memory.add(length * d, g - g_old)
-        return x[:, :-1], x[:, -1], value / self.num_images, step
+            length, value, z_NR, r_NR = found_length
+            x_RP = x_RP + length * move_RP
+            g_old, g_D = g_D, gradient()
+            memory.add(length * d_D, g_D - g_old)
+        return _Point(x_RP, z_NR), value / self.num_images, step
 
     def _length(
         self,
-        z_NL: Tensor,
-        dz_NL: Tensor,
-        x: Tensor,
-        move: Tensor,
+        z_NR: Tensor,
+        dz_NR: Tensor,
+        x_RP: Tensor,
+        move_RP: Tensor,
         value: float,
         slope: float,
         strength: float,
-    ) -> tuple[float, float] | None:
-        """A step length with the Wolfe conditions, and the objective there; None if none goes down."""
-        w, dw = x[:, :-1], move[:, :-1]
-        linear, square = float((w * dw).sum(dtype=torch.float64)), float(dw.square().sum(dtype=torch.float64))
-        base = float(w.square().sum(dtype=torch.float64))
+    ) -> tuple[float, float, Tensor, Tensor] | None:
+        """A step length with the Wolfe conditions; objective, logits, residuals there. None: no descent."""
+        w_RP, dw_RP = x_RP[:, :-1], move_RP[:, :-1]
+        linear, square, base = _dot(w_RP, dw_RP), _dot(dw_RP, dw_RP), _dot(w_RP, w_RP)
         low, high, length = 0.0, math.inf, 1.0
-        best: tuple[float, float] | None = None
-        # float32 logits: differences below this are rounding
-        slack = 1e-9 * abs(value) + 1e-12
+        best: tuple[float, float, Tensor, Tensor] | None = None
         for _ in range(_MAX_TRIALS):
-            at_NL = z_NL + length * dz_NL
-            here = float(self.loss(at_NL)) + strength / 2 * (base + 2 * length * linear + length**2 * square)
-            if not here <= value + _ARMIJO * length * slope + slack:
+            at_NR = z_NR + length * dz_NR
+            loss, r_NR = self.loss(at_NR)
+            here = loss + strength / 2 * (base + 2 * length * linear + length**2 * square)
+            if not here <= value + _ARMIJO * length * slope + _ROUNDING * self.num_images:
                 high = length
                 # the minimum of the parabola through value, slope and here, kept well inside
                 guess = (
@@ -194,65 +217,80 @@ class _Problem:
                 length = min(max(guess, low + 0.1 * (high - low)), low + 0.5 * (high - low))
                 continue
             if best is None or here < best[1]:
-                best = length, here
-            steepness = (self.residual(self.probability(at_NL)) * dz_NL).sum(dtype=torch.float64)
-            now = float(steepness) + strength * (linear + length * square)
-            if now < _WOLFE * slope:  # still falling steeply: further
-                low = length
-                length = 2 * length if math.isinf(high) else (low + high) / 2
-                continue
-            return length, here
+                best = length, here, at_NR, r_NR
+            if _dot(r_NR, dz_NR) + strength * (linear + length * square) >= _WOLFE * slope:
+                break
+            low = length  # still falling steeply: further
+            length = 2 * length if math.isinf(high) else (low + high) / 2
         return best
 
-    def in_features(
-        self, weight_LP: Tensor, bias_L: Tensor, strength: float, objective: float, steps: int
-    ) -> Linear:
+    def in_features(self, x_RP: Tensor, strength: float, objective: float, steps: int) -> Linear:
         """In terms of the features as given, with rows for all classes."""
-        weight = weight_LP.new_zeros(self.num_classes, len(self.mean_F), dtype=torch.float64)
+        x_RP = x_RP.double()
+        weight_LF = x_RP.new_zeros(self.num_classes, len(self.mean_F))
         # a class without an example is never predicted; one without a counter-example says nothing
-        bias = torch.full_like(weight[:, 0], 0.0 if self.multi_label else -torch.inf)
-        weight[self.rows] = weight_LP.double() @ self.directions_FP.T
-        bias[self.rows] = bias_L.double() - weight[self.rows] @ self.mean_F
-        return Linear(weight, bias, strength, objective, steps)
+        bias_L = torch.full_like(weight_LF[:, 0], 0.0 if self.multi_label else -torch.inf)
+        weight_LF[self.rows] = x_RP[:, :-1] @ self.directions_FP.T
+        bias_L[self.rows] = x_RP[:, -1] - weight_LF[self.rows] @ self.mean_F
+        return Linear(weight_LF, bias_L, strength, objective, steps)
 
 
 class _Memory:
-    """What L-BFGS remembers of its last steps (Nocedal 1980, "Updating quasi-Newton matrices …")."""
+    """The last steps S and changes of the gradient Y, (M, D), and the inverse Hessian they make.
 
-    def __init__(self) -> None:
-        self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []
+    Byrd, Nocedal and Schnabel 1994, "Representations of quasi-Newton matrices …", theorem 2.2: a few products
+    with S and Y; the rest is M × M.
+    """
 
-    def __bool__(self) -> bool:
-        return bool(self.pairs)
+    def __init__(self, g_D: Tensor) -> None:
+        self.s_MD = self.y_MD = g_D.new_empty(0, len(g_D))
 
-    def add(self, s: Tensor, y: Tensor) -> None:
-        """A step and the change of the gradient."""
-        product = s @ y
-        if product > 1e-10 * y.norm() * s.norm():
-            self.pairs = [*self.pairs, (s, y, 1 / product)][-_MEMORY:]
+    def __len__(self) -> int:
+        return len(self.s_MD)
 
-    def direction(self, g: Tensor) -> Tensor:
+    def add(self, s_D: Tensor, y_D: Tensor) -> None:
+        """A step and the change of the gradient; nothing if the curvature along it is lost in rounding."""
+        if float(s_D @ y_D) > 1e-7 * float(s_D.norm() * y_D.norm()):
+            self.s_MD = torch.cat([self.s_MD[1 - _MEMORY :], s_D[None]])
+            self.y_MD = torch.cat([self.y_MD[1 - _MEMORY :], y_D[None]])
+
+    def direction(self, g_D: Tensor) -> Tensor:
         """−H g."""
-        q, alphas = g.clone(), []
-        for s, y, rho in reversed(self.pairs):
-            alphas.append(rho * (s @ q))
-            q = q - alphas[-1] * y
-        if self.pairs:
-            _, y, rho = self.pairs[-1]
-            q = q / (rho * (y @ y))
-        for (s, y, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
-            q = q + (alpha - rho * (y @ q)) * s
-        return -q
+        if not len(self):
+            return -g_D
+        sy_MM = (self.s_MD @ self.y_MD.T).double()
+        yy_MM = (self.y_MD @ self.y_MD.T).double()
+        sg_M, yg_M = (self.s_MD @ g_D).double(), (self.y_MD @ g_D).double()
+        gamma = sy_MM[-1, -1] / yy_MM[-1, -1]
+        upper_MM = sy_MM.triu()
+        by_y_M = torch.linalg.solve_triangular(upper_MM, sg_M[:, None], upper=True)
+        inner_M = (sy_MM.diag().diag() + gamma * yy_MM) @ by_y_M - gamma * yg_M[:, None]
+        by_s_M = torch.linalg.solve_triangular(upper_MM.T, inner_M, upper=False)
+        coefficient = torch.stack([by_s_M, -gamma * by_y_M]).squeeze(2).float()
+        return -(gamma.float() * g_D + coefficient[0] @ self.s_MD + coefficient[1] @ self.y_MD)
 
 
-def _principal(centred_NF: Tensor) -> tuple[Tensor, Tensor]:
-    """(F, P) orthonormal directions with variance, and their P squared singular values."""
+def _dot(a: Tensor, b: Tensor) -> float:
+    """Σ a b."""
+    return float((a * b).sum(dtype=torch.float64))
+
+
+def _principal(centred_NF: Tensor, largest: float = 0.0) -> Tensor:
+    """(F, P) orthonormal directions in which images differ; their singular values may span 13 decades.
+
+    One decomposition of the Gram matrix resolves singular values down to 1e-8 of the largest; what is below
+    1e-6 is decomposed again, by itself. ``largest``: squared, of all that was decomposed before.
+    """
     num_images, num_features = centred_NF.shape
-    wide = num_features > num_images
-    gram = centred_NF @ centred_NF.T if wide else centred_NF.T @ centred_NF
-    square, vector = torch.linalg.eigh(gram)
-    kept = square > max(_RESOLUTION**2, 1e-14) * square[-1].clamp(min=torch.finfo(torch.float64).tiny)
-    square, vector = square[kept], vector[:, kept]
-    if wide:
-        vector = centred_NF.T @ vector / square.sqrt()
-    return vector, square
+    if num_features > num_images:
+        basis_FN = torch.linalg.qr(centred_NF.T).Q
+        return basis_FN @ _principal(centred_NF @ basis_FN)
+    square_F, vector_FF = torch.linalg.eigh(centred_NF.T @ centred_NF)
+    largest = max(largest, float(square_F[-1]))
+    if float(square_F[-1]) <= _NOTHING**2 * largest:
+        return vector_FF[:, :0]
+    kept_F = square_F > _RESOLVED**2 * square_F[-1]
+    found, rest = vector_FF[:, kept_F], vector_FF[:, ~kept_F]
+    if not rest.shape[1]:
+        return found
+    return torch.cat([found, rest @ _principal(centred_NF @ rest, largest)], dim=1)
