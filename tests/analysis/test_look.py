@@ -3,11 +3,12 @@
 import xml.etree.ElementTree as ET
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from scipy.optimize import minimize
 
-from ctc_lightning.analysis.look import save, spread_out
+from ctc_lightning.analysis.look import at_shared_epochs, save, spread_out
 
 
 def figure():
@@ -43,3 +44,12 @@ def test_files_are_the_same_bytes_each_time_and_valid(tmp_path):
     root = ET.parse(tmp_path / "a" / "one.svg").getroot()
     texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert "a line" in texts  # text stays text
+
+
+@pytest.mark.parametrize("as_index", [False, True])
+def test_an_epoch_that_only_some_seeds_have_is_in_no_mean(as_index):
+    """Of method a, seed 1 alone was measured at epoch 7 (its best checkpoint); b has a single seed."""
+    measured = [("a", 0, 1), ("a", 0, 2), ("a", 7, 1), ("a", 9, 1), ("a", 9, 2), ("b", 0, 1), ("b", 7, 1)]
+    rows = pd.DataFrame(measured, columns=["method", "epoch", "seed"]).assign(test=range(7))
+    given = rows.set_index(["method", "epoch", "seed"]) if as_index else rows
+    assert at_shared_epochs(given)["test"].tolist() == [0, 1, 3, 4, 5, 6]

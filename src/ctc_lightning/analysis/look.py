@@ -42,6 +42,19 @@ def epoch_axis(axes: Axes, first: float, last: float) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
+def at_shared_epochs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the epochs at which not all seeds of a method were measured, as that of its best checkpoint.
+
+    A mean over other seeds at every epoch would jump where nothing happens.
+
+    Args:
+        rows: with method, epoch and seed, as columns or as index.
+    """
+    where = rows.reset_index()
+    seeds = where.groupby(["method", "epoch"])["seed"].transform("nunique")
+    return rows[(seeds == where.groupby("method")["seed"].transform("nunique")).to_numpy()]
+
+
 def bands(
     axes: Axes, rows: pd.DataFrame, paint: Mapping[str, str], marks: Mapping[str, str], scale: float = 1
 ) -> None:
@@ -54,6 +67,7 @@ def bands(
         marks: their markers, at the end.
         scale: 100 for per cent.
     """
+    rows = at_shared_epochs(rows)
     others = rows[~rows["method"].isin(paint)]
     means = others.groupby(["method", "epoch"])["test"].mean().mul(scale).reset_index()
     lines = [line[["epoch", "test"]].to_numpy() for _, line in means.groupby("method")]

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from ctc_lightning.analysis.comparable import common_targets
-from ctc_lightning.analysis.look import INK, PER_CENT, backbone_lines, dress, spread_out
+from ctc_lightning.analysis.look import INK, PER_CENT, at_shared_epochs, backbone_lines, dress, spread_out
 from ctc_lightning.analysis.methods import OTHERS, label, target_label
 from ctc_lightning.analysis.trade_off import CLASSIFIER, SOURCE, curves, headline
 
@@ -85,6 +85,7 @@ def draw_plane(
     # The end of training crowds at 98 to 100%: −log(error + ½ point) gives each halving of it the same room.
     axes.set_xscale("function", functions=(lambda x: -np.log(100.5 - x), lambda x: 100.5 - np.exp(-x)))
     axes.set_xlim(least, 100)
+    points = at_shared_epochs(points)
     mean = points.groupby(["method", "epoch"]).mean()
     last = points.reset_index("epoch").groupby("method")["epoch"].max()
     others = [_thinned(of) for method, of in mean.groupby("method") if method not in paint]
