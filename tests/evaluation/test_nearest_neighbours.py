@@ -160,6 +160,12 @@ def test_several_labels_choose_by_mean_average_precision(noisy_multi_label_task)
     assert rows["map_11_point"].chosen != "k=1, T=0.2"
 
 
+def test_of_equally_good_pairs_the_first_is_taken(easy_task):
+    rows = {row.metric: row for row in knn([20, 5], [0.5, None]).measure(easy_task)}
+    assert rows["top1"].value == rows["val_top1"].value == 1
+    assert rows["top1"].chosen == "k=5, T=0.5"
+
+
 def test_validation_without_any_present_label_takes_the_first_pair(noisy_multi_label_task):
     task = noisy_multi_label_task
     absent = replace(task, label={**task.label, "val": torch.zeros_like(task.label["val"])})

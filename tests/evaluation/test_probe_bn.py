@@ -84,6 +84,12 @@ def test_chooses_as_a_loop_over_the_pairs(task_name, request):
     assert rows[f"val_{task.metric}"].value == pytest.approx(max(scores), abs=1e-6)
 
 
+def test_of_equally_good_pairs_the_first_is_taken(easy_task):
+    rows = {row.metric: row for row in probe(learning_rates=[0.05, 0.2]).measure(easy_task)}
+    assert rows["top1"].value == rows["val_top1"].value == 1
+    assert rows["top1"].chosen == "lr=0.05, wd=0"
+
+
 def test_fewer_images_than_a_batch_are_one_batch(noisy_task):
     found = probe(learning_rates=[0.2], weight_decays=[0.0], batch_size=1000).predict(noisy_task)
     expected_NL = logits_of_torch(noisy_task, ["train"], "val", 0.2, 0.0, batch_size=240)
