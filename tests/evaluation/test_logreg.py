@@ -1,5 +1,8 @@
 """The tuned probe chooses on validation, refits on both, leaves test to the end. N: images, F: features."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +103,22 @@ def test_of_equally_good_strengths_the_strongest_is_taken():
     assert LogisticRegressionProbe(scale=None, strengths=[0.1, 10.0, 1.0]).predict(task).chosen == "lambda=10"
 
 
+def test_equally_good_strengths_in_the_range_of_the_configuration_are_tied_too(task):
+    # At strengths like these no image's class changes: 1e12 is as good as 1e10
+    probe = LogisticRegressionProbe(scale=None, strengths={"first": 1e10, "last": 1e12, "num": 3})
+    assert probe.predict(task).chosen == "lambda=1e+12"
+
+
+@pytest.mark.parametrize("scale", [None, "standardised", "whitened"])
+def test_global_random_numbers_and_features_stay_as_they_were(scale, task):
+    before, state = {name: h.clone() for name, h in task.features.items()}, torch.get_rng_state()
+    probe = LogisticRegressionProbe(scale=scale, strengths=STRENGTHS)
+    first, second = probe.predict(task), probe.predict(task)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.test, second.test)
+    assert all(torch.equal(h, before[name]) for name, h in task.features.items())
+
+
 @pytest.mark.parametrize("refit", [True, False])
 def test_a_network_that_has_collapsed_gives_the_most_frequent_class(refit, task):
     collapsed = {name: torch.full_like(h, 0.3) for name, h in task.features.items()}
@@ -130,9 +149,12 @@ def test_a_range_of_strengths_is_even_in_the_logarithm():
     assert probe.settings["strengths"] == pytest.approx([1e2, 10, 1, 0.1, 1e-2])
 
 
-@pytest.mark.parametrize("strengths", [[], [0.0, 1.0], [-1.0]])
+@pytest.mark.parametrize("strengths", [[], [0.0, 1.0], [-1.0], [math.nan], [math.inf]])
 def test_wrong_strengths_are_refused(strengths):
-    with pytest.raises(ValueError, match=rf"strengths are \{strengths}; give at least one, all above 0"):
+    with pytest.raises(
+        ValueError,
+        match=rf"strengths are {re.escape(str(strengths))}; give at least one, all above 0 and finite",
+    ):
         LogisticRegressionProbe(scale=None, strengths=strengths)
 
 

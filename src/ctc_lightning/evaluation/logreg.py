@@ -1,5 +1,6 @@
 """The tuned linear probe: logistic regression on frozen features. N: images, F: features, L: classes."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -22,8 +23,8 @@ class LogisticRegressionProbe(ClassifierProtocol):
         scale: what z is: None: the features as they are (Kornblith et al. 2019, arXiv 1805.08974, and
             ssl-transfer); ``standardised`` or ``whitened``, see `fit_scaling`. Fitted on the images that W is
             fitted on.
-        strengths: the values of λ to try, each > 0: a list, or ``{first, last, num}`` for ``num`` values evenly
-            spaced in log λ.
+        strengths: the values of λ to try, each > 0: a list, or ``{first, last, num}`` for ``num`` values
+            evenly spaced in log λ.
         refit: whether W is fitted anew on train and val; else the chosen W of train predicts test.
 
     Raises:
@@ -37,13 +38,14 @@ class LogisticRegressionProbe(ClassifierProtocol):
         if isinstance(strengths, Mapping):
             if set(strengths) != {"first", "last", "num"} or min(strengths.values()) <= 0:
                 raise ValueError(
-                    f"logistic regression: strengths are {dict(strengths)}; give a list, or first, last and num, all "
-                    "above 0."
+                    f"logistic regression: strengths are {dict(strengths)}; give a list, or first, last and "
+                    "num, all above 0."
                 )
             strengths = np.geomspace(strengths["first"], strengths["last"], int(strengths["num"])).tolist()
-        if not strengths or min(strengths) <= 0:
+        if not strengths or not all(0 < strength < math.inf for strength in strengths):
             raise ValueError(
-                f"logistic regression: strengths are {list(strengths)}; give at least one, all above 0."
+                f"logistic regression: strengths are {list(strengths)}; give at least one, all above 0 and "
+                "finite."
             )
         self.scale = scale
         self.strengths = sorted(map(float, strengths), reverse=True)
@@ -54,8 +56,8 @@ class LogisticRegressionProbe(ClassifierProtocol):
         h_NF, label = task.features["train"], task.label["train"]
         if label.ndim == 1 and len(label.unique()) < 2:
             raise ValueError(
-                f"logistic regression: all {len(label)} training images of {task.target} are of one class; at least "
-                "2 classes are needed, choose another target."
+                f"logistic regression: all {len(label)} training images of {task.target} are of one class; at "
+                "least 2 classes are needed, choose another target."
             )
         scaling = fit_scaling(h_NF, self.scale)
         z_val = _scaled(task.features["val"], scaling)
