@@ -49,11 +49,18 @@ def transfer(cfg: DictConfig) -> list[Row]:
             if not in_training:
                 break
             time.sleep(_POLL_SECONDS)
-    for row in failed:
-        log.warning(
-            "failed: %s, epoch %d, %s on %s: %s", row.run, row.epoch, row.protocol, row.target, row.note
-        )
+    for (protocol, target, note), rows in group_failures(failed).items():
+        where = f"{rows[0].run}, epoch {rows[0].epoch}" + (f" and {len(rows) - 1} more" if rows[1:] else "")
+        log.warning("failed: %s on %s: %s (%s)", protocol, target, note, where)
     return failed
+
+
+def group_failures(failed: list[Row]) -> dict[tuple[str, str, str], list[Row]]:
+    """Those of the same (protocol, target, reason)."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in failed:
+        groups.setdefault((row.protocol, row.target, row.note), []).append(row)
+    return groups
 
 
 def evaluate(
