@@ -35,20 +35,22 @@ class LogisticRegressionProbe(ClassifierProtocol):
         self, *, scale: str | None, strengths: Sequence[float] | Mapping[str, float], refit: bool = True
     ) -> None:
         check_scale(scale)
+        values: list[float]
         if isinstance(strengths, Mapping):
             if set(strengths) != {"first", "last", "num"} or min(strengths.values()) <= 0:
                 raise ValueError(
                     f"logistic regression: strengths are {dict(strengths)}; give a list, or first, last and "
                     "num, all above 0."
                 )
-            strengths = np.geomspace(strengths["first"], strengths["last"], int(strengths["num"])).tolist()
-        if not strengths or not all(0 < strength < math.inf for strength in strengths):
+            values = np.geomspace(strengths["first"], strengths["last"], int(strengths["num"])).tolist()
+        else:
+            values = [float(strength) for strength in strengths]
+        if not values or not all(0 < strength < math.inf for strength in values):
             raise ValueError(
-                f"logistic regression: strengths are {list(strengths)}; give at least one, all above 0 and "
-                "finite."
+                f"logistic regression: strengths are {values}; give at least one, all above 0 and finite."
             )
         self.scale = scale
-        self.strengths = sorted(map(float, strengths), reverse=True)
+        self.strengths = sorted(values, reverse=True)
         self.refit = refit
 
     def predict(self, task: Task) -> Predicted:
@@ -56,8 +58,8 @@ class LogisticRegressionProbe(ClassifierProtocol):
         h_NF, label = task.features["train"], task.label["train"]
         if label.ndim == 1 and len(label.unique()) < 2:
             raise ValueError(
-                f"logistic regression: all {len(label)} training images of {task.target} are of one class; at "
-                "least 2 classes are needed, choose another target."
+                f"logistic regression: all {len(label)} training images of {task.target} are of one class; "
+                "at least 2 classes are needed, choose another target."
             )
         scaling = fit_scaling(h_NF, self.scale)
         z_val = _scaled(task.features["val"], scaling)
