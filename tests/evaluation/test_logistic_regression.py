@@ -42,6 +42,14 @@ def rectified(num_images=250, num_features=40):
     return h_NF.relu(), label_N
 
 
+def collinear(num_images=600, num_features=24):
+    """Standardised features whose directions span three decades; the classes overlap, as in a real probe."""
+    h_NF, label_N = gaussians(num_images, num_features, 6, noise=5)
+    turn_FF = np.linalg.qr(np.random.default_rng(2).normal(size=(num_features, num_features)))[0]
+    h_NF = (h_NF.double() * torch.logspace(0, -3, num_features)) @ torch.tensor(turn_FF)
+    return ((h_NF - h_NF.mean(0)) / h_NF.std(0)).float(), label_N
+
+
 CASES = {
     "more images than features": lambda: gaussians(300, 10, 5),
     "more features than images": lambda: gaussians(60, 150, 4),
@@ -54,6 +62,7 @@ CASES = {
     "imbalanced": lambda: gaussians(400, 6, 4, share=[0.9, 0.07, 0.02, 0.01]),
     "mean of 1000": lambda: (gaussians(300, 8, 4)[0] + 1000, gaussians(300, 8, 4)[1]),
     "rectified": rectified,
+    "collinear": collinear,
 }
 
 
@@ -125,6 +134,7 @@ def test_the_objective_is_scikit_learns_optimum(case):
         lowest, _ = sklearn_optimum(h_NF, label_N, linear.strength)
         reached = our_objective(linear, h_NF, label_N, num_classes)
         assert reached <= lowest + PROMISE, f"λ = {linear.strength}: {reached} instead of {lowest}"
+        assert reached >= lowest - 1e-6, "the reference is no optimum"
         # what the fit itself says is what it reached, to float32's rounding
         assert linear.objective == pytest.approx(reached, abs=1e-5, rel=1e-5)
 

@@ -53,7 +53,7 @@ def fit_path(h_NF: Tensor, label: Tensor, num_classes: int, strengths: Sequence[
     cross-entropies of those labels that are judged, which makes L problems with one λ. The bias is not
     penalised. This is scikit-learn's ``LogisticRegression(C=1/λ)``, also for two classes, where it has one
     weight vector instead of two (we double λ, which is the same). The mean objective ends within 1e-4 of the
-    optimum (tests), usually within 1e-6.
+    optimum (tests), usually within 1e-5.
 
     Everything happens in the principal directions u_p of the centred features, each weight in units of
     1 / sqrt(c_l Σ_n u_np² + λ) with c_l = mean p_l (1 − p_l) at the start, about the Hessian's diagonal: that
