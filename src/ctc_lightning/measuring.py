@@ -85,7 +85,7 @@ class FrozenNetwork:
     """
 
     backbone: nn.Module
-    classifier: nn.Module | None
+    classifier: nn.Linear | None
     device: torch.device
     cache: FeatureCache
     image_digests: ImageDigests
@@ -189,6 +189,7 @@ def task_of(
         features=features,
         device=network.device,
         source_probabilities=probabilities,
+        classifier=network.classifier if target.name == SOURCE else None,
         compared_to={
             name: other.features(target.data, target.images, "test")[0].to(network.device)
             for name, other in compared_to.items()

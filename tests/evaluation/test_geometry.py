@@ -162,3 +162,20 @@ def test_the_yaml_gives_every_option_and_a_pair_needs_two_images():
     assert FeatureGeometry(**config).settings == dict(config)
     with pytest.raises(ValueError, match="uniformity_images is 1; a pair needs at least 2"):
         FeatureGeometry(uniformity_images=1)
+
+
+def test_of_the_source_the_classifier_is_compared_with_the_class_means(task):
+    """NC3 by its formula; NC4 against the nearest mean of the training images, here the test images' own."""
+    classifier = torch.nn.Linear(5, 3).requires_grad_(requires_grad=False)
+    shown = {"test": task.features["test"], "train": task.features["test"]}
+    labels = {"test": task.label["test"], "train": task.label["test"]}
+    found = values(replace(task, classifier=classifier, features=shown, label=labels))
+    h, y = shown["test"].double().numpy(), labels["test"].numpy()
+    mean = np.stack([h[y == c].mean(0) for c in range(3)])
+    m, w = mean - mean.mean(0), classifier.weight.double().numpy()
+    difference = w / np.linalg.norm(w) - m / np.linalg.norm(m)
+    assert found["nc3"] == pytest.approx((difference**2).sum(), rel=1e-6)
+    nearest = ((h[:, None] - mean) ** 2).sum(2).argmin(1)
+    decided = (h @ w.T + classifier.bias.double().numpy()).argmax(1)
+    assert found["nc4"] == pytest.approx((nearest == decided).mean(), abs=1e-9)
+    assert not {"nc3", "nc4"} & values(task).keys()

@@ -16,6 +16,7 @@ from ctc_lightning.metrics import (
     EffectiveRank,
     FeatureNorm,
     LinearCKA,
+    NearestCentreAgreement,
     NeuralCollapse,
     Uniformity,
     VariabilityCollapseIndex,
@@ -26,8 +27,10 @@ class FeatureGeometry(Protocol):
     """Numbers of the test split's features, those with * also of the target's labels.
 
     - ``nc1``*, ``nc2_equinorm``*, ``nc2_equiangular``*, ``nc2_maximal_angle``*: `NeuralCollapse` onto the
-      means of the *target's* classes: low where they are compact and far apart. NC3 and NC4 compare class
-      means with a classifier of the same classes, which a target has not: they are not here.
+      means of the *target's* classes: low where they are compact and far apart.
+    - ``nc3``*, ``nc4``: only of the source task, whose classifier the network has: how far its weights are
+      from the class means (`NeuralCollapse`), and the share of test images that it classifies as the nearest
+      mean of the training images does (`NearestCentreAgreement`).
     - ``vci``*: `VariabilityCollapseIndex`, likewise.
     - ``alignment``*: `Alignment` of pairs of images of one class, in [0, 4]. Each image is paired with the
       one that follows it in a circle through its class, of random order (the task's seed); a class with a
@@ -50,6 +53,7 @@ class FeatureGeometry(Protocol):
         ValueError: ``uniformity_images`` < 2.
     """
 
+    measures_source = True
     compares_checkpoints = True
 
     def __init__(self, *, uniformity_images: int | None) -> None:
@@ -70,6 +74,8 @@ class FeatureGeometry(Protocol):
         }
         if not task.multi_label:
             computations |= {"nc": _neural_collapse, "vci": _vci, "alignment": _alignment}
+            if task.classifier is not None:
+                computations["nc4"] = _nearest_centre
         computations |= {f"cka_{name}": partial(_cka, name) for name in task.compared_to}
         return each_of("geometry", task, {name: partial(f, task) for name, f in computations.items()})
 
@@ -84,8 +90,20 @@ class FeatureGeometry(Protocol):
 
 def _neural_collapse(task: Task) -> list[Measured]:
     h_NF, label_N = _labelled(task)
-    found = value_of(NeuralCollapse(h_NF.shape[1], task.num_classes, **LOCAL), task.device, h_NF, label_N)
+    weight_LF = None if task.classifier is None else task.classifier.weight.detach()
+    metric = NeuralCollapse(h_NF.shape[1], task.num_classes, weight_LF, **LOCAL)
+    found = value_of(metric, task.device, h_NF, label_N)
     return [Measured(name, value, n=len(h_NF)) for name, value in found.items()]
+
+
+def _nearest_centre(task: Task) -> list[Measured]:
+    assert task.classifier is not None, "a target has none"
+    h_NF = task.features["test"]
+    known = NeuralCollapse(h_NF.shape[1], task.num_classes, **LOCAL).to(task.device)
+    known.update(task.features["train"], task.label["train"].to(task.device))
+    weight_LF, bias_L = task.classifier.weight.detach(), task.classifier.bias.detach()
+    metric = NearestCentreAgreement(known.moments.mean_LF, weight_LF.double(), bias_L.double(), **LOCAL)
+    return [Measured("nc4", value_of(metric, task.device, h_NF), n=len(h_NF))]
 
 
 def _vci(task: Task) -> list[Measured]:

@@ -52,6 +52,7 @@ class Task:
         features: split -> (N, F) float32 frozen features, finite, in the order of the labels, on ``device``.
         device: where to compute.
         source_probabilities: split -> (N, S) softmax of the source classifier; None where there is none.
+        classifier: of these very classes, (N, F) to (N, L), where the target is the source; else None.
         compared_to: name ("first", "previous") -> (N, F) test features of another checkpoint of the run.
         images: None where only features are at hand, as during training.
         seed: for all random draws: the same for every checkpoint, so that they meet the same draws.
@@ -64,6 +65,7 @@ class Task:
     features: Mapping[str, Tensor]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     source_probabilities: Mapping[str, Tensor] | None = None
+    classifier: nn.Linear | None = None
     compared_to: Mapping[str, Tensor] = field(default_factory=dict)
     images: TargetImages | None = None
     seed: int = 0
@@ -99,11 +101,13 @@ class Protocol(ABC):
 
     Attributes:
         uses_images: whether `Task.images` is needed; such a protocol cannot run during training.
+        measures_source: whether it also measures the task of the training.
         compares_checkpoints: whether `Task.compared_to` is needed.
         settings: everything that its numbers depend on, as plain values: all constructor arguments by name.
     """
 
     uses_images: bool = False
+    measures_source: ClassVar[bool] = False
     compares_checkpoints: ClassVar[bool] = False
 
     @property

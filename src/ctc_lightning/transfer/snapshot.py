@@ -120,7 +120,7 @@ def own_data(config: Mapping[str, Any], options: Mapping[str, Any], *, trust: bo
     return data
 
 
-def rebuild(snapshot: Snapshot, shape: tuple[int, int, int], *, trust: bool) -> tuple[nn.Module, nn.Module]:
+def rebuild(snapshot: Snapshot, shape: tuple[int, int, int], *, trust: bool) -> tuple[nn.Module, nn.Linear]:
     """Backbone and source classifier with the checkpoint's weights, in eval mode.
 
     Args:

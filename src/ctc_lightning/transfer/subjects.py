@@ -57,7 +57,7 @@ class Subject:
     seed: int
     own: ImageDataModule | None
     expected: NetworkInput
-    moments: dict[When, Callable[[], tuple[nn.Module, nn.Module | None]]]
+    moments: dict[When, Callable[[], tuple[nn.Module, nn.Linear | None]]]
     last_epoch: int = 0
     targets: dict[str, Target] = field(default_factory=dict)
 

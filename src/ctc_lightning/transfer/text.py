@@ -38,6 +38,8 @@ def closing_table(subject: Subject, protocols: Mapping[str, Protocol]) -> str:
         if row in own or ((row.protocol, row.target) not in judged and not isnan(row.low)):
             interval = f"{row.low:.4f}–{row.high:.4f}"
             cells.append((row.target, row.protocol, row.metric, f"{row.value:.4f}", interval, row.chosen))
+    if len(cells) == 1:
+        return f"\n{subject.method}, seed {subject.seed}: all numbers are in {subject.table.path}"
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
     head = f"{subject.method}, seed {subject.seed}, epoch {last}"

@@ -63,9 +63,10 @@ class Networks:
             ValueError: see `rebuild`.
         """
         if when not in self.loaded:
-            parts = self.subject.moments[when]()
-            backbone, classifier = (part and part.to(self.device) for part in parts)
-            assert backbone is not None, "only a classifier may be missing"
+            backbone, classifier = self.subject.moments[when]()
+            backbone.to(self.device)
+            if classifier is not None:
+                classifier.to(self.device)
             self.loaded[when] = FrozenNetwork(
                 backbone, classifier, self.device, self.cache, self.image_digests
             )
@@ -144,12 +145,19 @@ class Work:
             self.fail(moment, [_NETWORK], WHOLE, error)
             return
         self.forget(_NETWORK, WHOLE, moment.epoch)
-        if self.subject.own is not None and network.classifier is not None:
+        own = self.subject.own
+        if own is not None and network.classifier is not None:
             yield from self.source(moment, network)
+            targets = [*targets, Target(SOURCE, own, SOURCE, own.source_label)]
         for target in targets:
+            protocols = {
+                name: protocol
+                for name, protocol in self.protocols.items()
+                if target.name != SOURCE or protocol.measures_source
+            }
             with self.claim(when, target.name) as mine:
-                settings = {name: self.settings(p, target, when) for name, p in self.protocols.items()}
-                todo = missing(self.protocols, settings, self.subject.table.rows(), moment, target.name)
+                settings = {name: self.settings(p, target, when) for name, p in protocols.items()}
+                todo = missing(protocols, settings, self.subject.table.rows(), moment, target.name)
                 if not mine:
                     self.elsewhere += len(todo)
                 elif todo:
