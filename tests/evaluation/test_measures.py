@@ -132,6 +132,30 @@ def test_the_first_point_of_the_curve_is_a_measured_one():
     assert score(logits_NL, label_NL, "map_11_point") == pytest.approx(1 / 2)
 
 
+def test_images_of_equal_score_have_no_order():
+    """One threshold: a constant score has the precision of chance, wherever the present images stand."""
+    present_first = torch.tensor([[1]] * 10 + [[0]] * 90, dtype=torch.int8)
+    for label_NL in (present_first, present_first.flip(0)):
+        assert score(torch.zeros(100, 1), label_NL, "map_11_point") == pytest.approx(0.1)
+    generator = torch.Generator().manual_seed(0)
+    logits_NL = torch.randn(200, 3, generator=generator).round()  # five values or so
+    label_NL = (torch.rand(200, 3, generator=generator) < 0.3).to(torch.int8).sort(0).values
+    assert score(logits_NL, label_NL, "map_11_point") == pytest.approx(
+        mean_of_eleven_points(logits_NL, label_NL), rel=1e-12
+    )
+
+
+def test_a_probe_that_diverged_is_no_accuracy():
+    logits_NL, label_N = single_label()
+    logits_NL[3] = torch.nan
+    for measured in (
+        lambda: score(logits_NL, label_N, "top1"),
+        lambda: classification(logits_NL, label_N, torch.zeros_like(logits_NL), label_N, "top1", ""),
+    ):
+        with pytest.raises(ValueError, match="1 of 300 predictions are NaN"):
+            measured()
+
+
 def test_what_is_not_to_be_judged_does_not_count():
     logits_NL, label_NL = multi_label()
     raised_NL = torch.where(label_NL == -1, logits_NL + 100, logits_NL)

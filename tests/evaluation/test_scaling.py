@@ -20,6 +20,17 @@ def test_standardised_is_scikit_learns(h_NF):
     torch.testing.assert_close(fit_scaling(h_NF, "standardised")(other_NF), torch.tensor(expected))
 
 
+@pytest.mark.parametrize("scale", ["standardised", "whitened"])
+def test_the_scales_of_the_features_do_not_matter(scale):
+    # float32 keeps each column's relative precision, whatever stands beside it
+    random = np.random.default_rng(0)
+    h_NF = torch.tensor(random.normal(size=(80, 9)) @ random.normal(size=(9, 9)) + 1)
+    scaled_NF = (h_NF * torch.logspace(-4, 4, 9, dtype=torch.double)).float()
+    before, after = (fit_scaling(h, scale)(h) for h in (h_NF, scaled_NF))
+    assert after.shape == before.shape
+    torch.testing.assert_close(torch.cdist(after, after), torch.cdist(before, before), rtol=1e-4, atol=1e-4)
+
+
 def test_whitened_features_have_the_identity_as_covariance(h_NF):
     z_NP = fit_scaling(h_NF, "whitened")(h_NF)
     torch.testing.assert_close(z_NP.T.cov(), torch.eye(5, dtype=torch.double), rtol=0, atol=1e-6)
@@ -47,6 +58,16 @@ def test_features_without_variance_stay_finite(scale, constant):
     z_NP = fit_scaling(h_NF, scale)(h_NF)
     assert z_NP.isfinite().all()
     assert z_NP.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("scale", ["standardised", "whitened"])
+def test_a_feature_that_only_rounds_says_nothing(scale, h_NF):
+    # 1e8 is known to 8 in float32: this one is constant but for that
+    rounding_N = 1e8 + 3 * torch.randn(80, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    with_NF = torch.cat([h_NF, rounding_N.float()[:, None]], dim=1)
+    assert with_NF[:, 5].std() > 0
+    before, after = (fit_scaling(h, scale)(h) for h in (h_NF, with_NF))
+    torch.testing.assert_close(torch.cdist(after, after), torch.cdist(before, before), rtol=1e-9, atol=1e-6)
 
 
 def test_none_leaves_the_features_alone(h_NF):

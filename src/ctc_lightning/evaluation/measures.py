@@ -7,17 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ctc_lightning.evaluation.average_precision import ElevenPoints, Floats
 from ctc_lightning.evaluation.bootstrap import bootstrap
 from ctc_lightning.evaluation.protocol import Measured
 
 BINS = 15
 FEW_GROUPS = 128
-RECALLS = np.linspace(0, 1, 11)
 SINGLE_LABEL = ("top1", "mean_per_class", "ece")
 MULTI_LABEL = ("map_11_point",)
 LOWER_IS_BETTER = ("ece",)
-
-Floats = NDArray[np.float64]
 
 
 def classification(
@@ -30,8 +28,7 @@ def classification(
     - ``ece``: Σ_b (N_b/N) |accuracy_b − confidence_b|, over 15 equal bins of the largest softmax probability
       (Guo et al. 2017, arXiv 1706.04599);
     - ``map_11_point``: the mean over classes with present images of (1/11) Σ_{r = 0, 0.1 … 1} max precision
-      at recall >= r, images labelled -1 left out (Pascal VOC 2007). ssl-transfer's is higher at r = 0, where
-      scikit-learn's curve begins with an artificial precision of 1.
+      at recall >= r, images labelled -1 left out: see `ElevenPoints`.
 
     Args:
         test_NL: (N, L) logits.
@@ -40,7 +37,11 @@ def classification(
         val_label: their labels.
         metric: the target's own: its validation value comes too.
         chosen: the hyper-parameters.
+
+    Raises:
+        ValueError: logits that are NaN.
     """
+    _check_numbers(test_NL)
     names = SINGLE_LABEL if test_label.ndim == 1 else MULTI_LABEL
     measures = (_SingleLabel if test_label.ndim == 1 else _MultiLabel)(test_NL, test_label)
     num_images = len(test_label)
@@ -60,8 +61,9 @@ def score(logits_NL: Tensor, label: Tensor, metric: str) -> float:
     NaN where it is not defined: of several labels, where no image has any.
 
     Raises:
-        ValueError: a metric that does not fit the labels, or is not better if larger.
+        ValueError: a metric that does not fit the labels, or is not better if larger; logits that are NaN.
     """
+    _check_numbers(logits_NL)
     names: Sequence[str] = SINGLE_LABEL if label.ndim == 1 else MULTI_LABEL
     choices = [name for name in names if name not in LOWER_IS_BETTER]
     if metric not in choices:
@@ -72,6 +74,14 @@ def score(logits_NL: Tensor, label: Tensor, metric: str) -> float:
         return float((logits_NL.argmax(1).cpu() == label.cpu()).double().mean())
     measures = (_SingleLabel if label.ndim == 1 else _MultiLabel)(logits_NL, label)
     return float(measures(np.ones((1, len(label))))[0][names.index(metric)])
+
+
+def _check_numbers(logits_NL: Tensor) -> None:
+    """Refuse NaN, which would count as the first class."""
+    if bad := int(logits_NL.isnan().any(1).sum()):
+        raise ValueError(
+            f"{bad} of {len(logits_NL)} predictions are NaN; the features or the probe diverged."
+        )
 
 
 class _SingleLabel:
@@ -98,42 +108,20 @@ class _SingleLabel:
 
 
 class _MultiLabel:
-    """(R, N) weights to (R, 1): map_11_point. Of equal scores the image that comes first ranks first."""
+    """(R, N) weights to (R, 1): map_11_point."""
 
     def __init__(self, logits_NL: Tensor, label_NL: Tensor) -> None:
         score_NL, label = logits_NL.detach().double().cpu().numpy(), label_NL.cpu().numpy()
-        self.ranked = []
-        for score_N, label_N in zip(score_NL.T, label.T, strict=True):
-            if (label_N == 1).any():
-                order = np.argsort(-score_N, kind="stable")
-                order = order[label_N[order] >= 0]
-                self.ranked.append((order, (label_N[order] == 1).astype(np.float64)))
+        classes = (ElevenPoints(*both) for both in zip(score_NL.T, label.T, strict=True))
+        self.classes = [of_class for of_class in classes if of_class.defined]
 
     def __call__(self, weight_RN: Floats) -> Floats:
-        if not self.ranked:
+        if not self.classes:
             return np.full((len(weight_RN), 1), np.nan)
-        per_class = np.stack([_eleven_points(weight_RN[:, order], hit) for order, hit in self.ranked], axis=1)
+        per_class = np.stack([of_class(weight_RN) for of_class in self.classes], axis=1)
         with warnings.catch_warnings():  # a resample may have no hit at all: NaN
             warnings.simplefilter("ignore", RuntimeWarning)
             return np.nanmean(per_class, axis=1, keepdims=True)
-
-
-def _eleven_points(weight_RN: Floats, hit_N: Floats) -> Floats:
-    """Average precision of each resample, its images in the order of their scores; NaN without a hit."""
-    hits_RN = np.cumsum(weight_RN * hit_N, axis=1)
-    seen_RN = np.cumsum(weight_RN, axis=1)
-    total_R = hits_RN[:, -1:]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision_RN = np.where(seen_RN > 0, hits_RN / seen_RN, 0.0)
-        # the best precision from here on
-        best_RN = np.maximum.accumulate(precision_RN[:, ::-1], axis=1)[:, ::-1]
-        # tolerance: 0.1 · 10 hits is one hit, whatever it rounds to
-        needed_RK = RECALLS * total_R - 1e-9
-    out = np.zeros(len(weight_RN))
-    for needed_R in needed_RK.T:  # eleven recalls
-        first_R = (hits_RN < needed_R[:, None]).sum(1)
-        out += best_RN[np.arange(len(out)), first_R] / len(RECALLS)
-    return np.where(total_R[:, 0] > 0, out, np.nan)
 
 
 class _Groups:

@@ -5,8 +5,9 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-# Of the largest standard deviation: below it lies the rounding of float32 features, not information
-_RESOLUTION = 1e-5
+# Standard deviations below these are the rounding of float32 features, not information: a feature's relative to
+# its largest value; a direction's, among standardised features, relative to the largest
+_ROUNDING, _RESOLUTION = torch.finfo(torch.float32).eps, 1e-5
 
 Scale = Literal["standardised", "whitened"]
 
@@ -42,9 +43,9 @@ def fit_scaling(h_NF: Tensor, scale: str | None) -> Scaling | None:
 
     Args:
         h_NF: of the training images.
-        scale: ``standardised``: every feature has variance 1; features without variance are only centred.
-            ``whitened``: all principal components with variance 1, so that a probe on them does not depend on
-            how the features are conditioned. None: the features as they are.
+        scale: ``standardised``: every feature has variance 1; features without variance become 0.
+            ``whitened``: all principal components of these with variance 1, so that a probe on them does not
+            depend on how the features are conditioned. None: the features as they are.
 
     Returns:
         What to apply to every split; None for None.
@@ -53,13 +54,15 @@ def fit_scaling(h_NF: Tensor, scale: str | None) -> Scaling | None:
         return None
     h_NF = h_NF.double()
     mean_F = h_NF.mean(0)
-    centred_NF = h_NF - mean_F
-    tiny = torch.finfo(torch.float64).tiny
+    deviation_F = (h_NF - mean_F).square().mean(0).sqrt()
+    flat_F = deviation_F <= _ROUNDING * h_NF.abs().amax(0)
+    inverse_F = torch.where(flat_F, torch.zeros_like(deviation_F), 1 / deviation_F)
     if scale == "standardised":
-        deviation_F = centred_NF.square().mean(0).sqrt()
-        flat_F = deviation_F <= _RESOLUTION * deviation_F.max().clamp(min=tiny)
-        return Scaling(mean_F, torch.diag(torch.where(flat_F, torch.ones_like(deviation_F), 1 / deviation_F)))
-    variance_F, direction_FF = torch.linalg.eigh(centred_NF.T @ centred_NF / max(1, len(h_NF) - 1))
-    kept = variance_F > _RESOLUTION**2 * variance_F[-1].clamp(min=tiny)
+        return Scaling(mean_F, torch.diag(inverse_F))
+    # standardised first: what is lost in rounding then does not depend on the features' scales
+    z_NF = (h_NF - mean_F) * inverse_F
+    variance_F, direction_FF = torch.linalg.eigh(z_NF.T @ z_NF / max(1, len(h_NF) - 1))
+    kept = variance_F > _RESOLUTION**2 * variance_F[-1]
     kept[-1] = True
-    return Scaling(mean_F, direction_FF[:, kept] / variance_F[kept].clamp(min=tiny).sqrt())
+    variance_P = variance_F[kept].clamp(min=torch.finfo(torch.float64).tiny)
+    return Scaling(mean_F, inverse_F[:, None] * direction_FF[:, kept] / variance_P.sqrt())
