@@ -1,4 +1,4 @@
-"""One number's failure is not another's, and a draw by class is fair and repeatable. N: images, L: classes."""
+"""One number's failure is not another's, and a draw by class is fair and repeatable. N: images."""
 
 import numpy as np
 import pytest

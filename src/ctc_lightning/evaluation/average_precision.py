@@ -1,4 +1,4 @@
-"""Pascal VOC's average precision of one class over eleven recalls, weighted. N: images, R: resamples, H: groups."""
+"""Pascal VOC's average precision of one class over eleven recalls. N: images, R: resamples, H: groups."""
 
 import numpy as np
 from numpy.typing import NDArray
