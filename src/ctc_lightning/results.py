@@ -58,6 +58,7 @@ class Row(NamedTuple):
 
 COLUMNS = Row._fields
 FAILED = "failed"
+_NEEDED = set(COLUMNS) - set(Row._field_defaults)
 _NUMBERS: dict[str, type] = {"seed": int, "epoch": int, "step": int, "n": int}
 _NUMBERS |= dict.fromkeys(("value", "low", "high", "seconds"), float)
 
@@ -86,8 +87,11 @@ class ResultsTable:
             return []
         with self.path.open(newline="") as file:
             try:
-                return [_parse(cells) for cells in csv.DictReader(file)]
-            except (TypeError, ValueError, KeyError) as error:
+                reader = csv.DictReader(file)
+                if lacking := _NEEDED - set(reader.fieldnames or ()):
+                    raise ValueError(f"it lacks the columns {', '.join(sorted(lacking))}")  # noqa: TRY301
+                return [_parse(cells) for cells in reader]
+            except (TypeError, ValueError, csv.Error) as error:
                 raise ValueError(
                     f"{self.path} is not a table of results ({error}); move it away, or restore it."
                 ) from error
@@ -118,6 +122,8 @@ class ResultsTable:
 
 
 def _parse(cells: dict[str, str]) -> Row:
+    if None in cells.values():
+        raise ValueError("a row has fewer cells than there are columns")
     given = {name: cell for name, cell in cells.items() if name in COLUMNS}
     return Row(**{name: _value(name, cell) for name, cell in given.items()})  # type: ignore[arg-type]
 
