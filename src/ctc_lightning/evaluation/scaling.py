@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-# Standard deviations below these are the rounding of float32 features, not information: a feature's relative to
-# its largest value; a direction's, among standardised features, relative to the largest
+# Standard deviations below these are the rounding of float32 features, not information: a feature's, relative
+# to its largest value; a direction's among standardised features, relative to the largest
 _ROUNDING, _RESOLUTION = torch.finfo(torch.float32).eps, 1e-5
 
 Scale = Literal["standardised", "whitened"]
