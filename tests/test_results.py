@@ -27,7 +27,7 @@ def table(tmp_path):
 
 def same(first, second):
     """Equality under which NaN is NaN."""
-    return all(a == b or (a != a and b != b) for a, b in zip(first, second, strict=True))  # noqa: PLR0124
+    return all(a == b or (a != a and b != b) for a, b in zip(first, second, strict=True))
 
 
 # -------------------------------------------------------------------------------------------- what is written

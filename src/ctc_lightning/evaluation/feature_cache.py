@@ -78,7 +78,7 @@ def digest_of_images(images: Images) -> str:
     """
     if isinstance(images, ImageSet):
         return digest_of_tensors({"image": images.image})
-    digest = hashlib.blake2b(str(images.root.resolve()).encode(), digest_size=8)
+    digest = hashlib.blake2b(f"{images.root.resolve()} {images.name.dtype};".encode(), digest_size=8)
     digest.update(images.name.tobytes())
     return digest.hexdigest()
 
