@@ -124,7 +124,7 @@ def test_a_file_that_is_no_table_is_refused_in_one_sentence_and_kept(content, ta
     table.path.write_bytes(content)
     for use in (table.rows, lambda: table.put([row()])):
         with pytest.raises(
-            ValueError, match="is not a table of results .*; move it away, or restore it"
+            ValueError, match=r"is not a table of results .*; move it away, or restore it"
         ) as e:
             use()
         assert str(table.path) in str(e.value)

@@ -91,6 +91,7 @@ class FrozenNetwork:
     image_digests: ImageDigests
     _digest: str = ""
     _extracted: dict[tuple[int, int], Extracted] = field(default_factory=dict)
+    _failed: dict[tuple[int, int], Exception] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -105,16 +106,18 @@ class FrozenNetwork:
     def features(self, data: ImageDataModule, images: str, split: str) -> Extracted:
         """(N, F) float32 and (N,) rows, on the CPU; from memory, from the cache or by one forward pass.
 
-        On several ranks, each must ask.
+        On several ranks, each must ask. What failed once fails again without another pass.
         """
         shown = data.image_sets[images][split]
         memory = id(data), id(shown)
+        if memory in self._failed:
+            raise self._failed[memory]
         if memory not in self._extracted:
             key = {
                 "network": self.digest,
                 "images": self.image_digests(shown),
                 "input": data.network_input._asdict(),
-                "fit": repr(getattr(data, "fit", None)),
+                "fit": _fit(data),
             }
 
             def extract() -> Extracted:
@@ -122,14 +125,18 @@ class FrozenNetwork:
                     batches = data.evaluation_batches(images, split, self.device)
                     return extract_features(self.backbone, batches, self.device)
 
-            self._extracted[memory] = self.cache.get(key, extract)
+            try:
+                self._extracted[memory] = self.cache.get(key, extract)
+            except FAILURES as error:
+                self._failed[memory] = error
+                raise
         return self._extracted[memory]
 
     def logits(self, h_NF: Tensor) -> Tensor:
         """(N, S) of the source classifier, on the CPU."""
         assert self.classifier is not None, "a backbone by itself has no source classifier"
         with torch.no_grad():
-            return self.classifier(h_NF.to(self.device)).float().cpu()
+            return self.classifier(h_NF.to(self.device, self.classifier.weight.dtype)).float().cpu()
 
 
 def settings_of(
@@ -146,10 +153,16 @@ def settings_of(
             "network": network.digest,
             "compared_to": {name: other.digest for name, other in compared_to.items()},
             "input": target.data.network_input._asdict(),
+            "fit": _fit(target.data),
             "images": [network.image_digests(splits[split]) for split in SPLITS],
             "labels": digest_of_tensors({split: target.labels(split) for split in SPLITS}),
         }
     )
+
+
+def _fit(data: ImageDataModule) -> str:
+    """How files are cut and resized when they are read; of images in memory it shows in the pixels."""
+    return repr(getattr(data, "fit", None))
 
 
 def task_of(

@@ -11,6 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
@@ -194,9 +195,13 @@ def _data_module(
     changes = {key: value for key, value in options.items() if value is not None and key in cfg}
     if "image_size" in cfg:
         changes["image_size"] = expected.shape[-1]
-    # Nobody looks at a second view, and a view cropped to another size would be refused
-    changes |= {"key_augmentation": None}
-    data = instantiate(OmegaConf.merge(cfg, changes))
+    # Nobody looks at a second view, and a view cropped to another size would be refused; a data set smaller
+    # than a training batch is welcome
+    changes |= {"key_augmentation": None, "drop_last": False}
+    try:
+        data = instantiate(OmegaConf.merge(cfg, changes))
+    except InstantiationException as error:
+        raise ValueError(f"target {name}: {error.__cause__ or error}") from error
     labels = [*data.source_labels, *data.targets]
     if label and label not in labels:
         raise ValueError(

@@ -12,11 +12,20 @@ from ctc_lightning.stage import Stage, StageSchedule
 def names(tmp_path):
     """A function: what is saved, in order, of a run with these stages."""
 
-    def saved(every_n_epochs, max_epochs, stages):
+    def saved(every_n_epochs, max_epochs, stages, also_at=(), start=0):
         paths = []
         module = SimpleNamespace(stage_schedule=StageSchedule(stages, max_epochs))
-        callback = MilestoneCheckpoint(tmp_path, every_n_epochs)
-        for epoch in range(max_epochs):
+        callback = MilestoneCheckpoint(tmp_path, every_n_epochs, also_at)
+        callback.on_train_start(
+            SimpleNamespace(
+                current_epoch=start,
+                global_step=10 * start,
+                max_epochs=max_epochs,
+                save_checkpoint=paths.append,
+            ),
+            module,
+        )
+        for epoch in range(start, max_epochs):
             trainer = SimpleNamespace(
                 current_epoch=epoch, max_epochs=max_epochs, save_checkpoint=paths.append
             )
@@ -40,6 +49,22 @@ def test_every_n_finished_epochs_the_last_and_each_stages_end(names):
 
 def test_the_last_epoch_is_saved_once_where_it_is_also_an_nth(names):
     assert names(2, 4, {"classify": Stage()}) == ["epoch_002.ckpt", "epoch_004.ckpt", "stage_classify.ckpt"]
+
+
+def test_chosen_epochs_too_and_each_once(names):
+    assert names(4, 5, {"classify": Stage()}, also_at=[1, 4, 5, 9]) == [
+        "epoch_001.ckpt",
+        "epoch_004.ckpt",
+        "epoch_005.ckpt",
+        "stage_classify.ckpt",
+    ]
+
+
+def test_epoch_0_is_the_network_before_its_first_step_and_not_that_of_a_resumed_run(names):
+    stages = {"classify": Stage()}
+    assert names(2, 2, stages, also_at=[0]) == ["epoch_000.ckpt", "epoch_002.ckpt", "stage_classify.ckpt"]
+    assert names(2, 2, stages, also_at=[0], start=1) == ["epoch_002.ckpt", "stage_classify.ckpt"]
+    assert "epoch_000.ckpt" not in names(2, 2, stages)
 
 
 @pytest.mark.parametrize("every_n_epochs", [0, -1])

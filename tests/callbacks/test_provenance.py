@@ -13,6 +13,7 @@ import yaml
 
 import ctc_lightning
 from ctc_lightning.callbacks import Provenance, provenance
+from ctc_lightning.data.network_input import NetworkInput
 
 CONFIG = {"model": {"name": "ce", "temperature": None}, "seed": 3, "targets": ["hue", "new"]}
 
@@ -20,7 +21,11 @@ CONFIG = {"model": {"name": "ce", "temperature": None}, "seed": 3, "targets": ["
 @pytest.fixture
 def trainer():
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
-    data = SimpleNamespace(classes=("cat", "dog"), image_sets={"source": {"train": "123", "test": "12"}})
+    data = SimpleNamespace(
+        classes=("cat", "dog"),
+        image_sets={"source": {"train": "123", "test": "12"}},
+        network_input=NetworkInput((1, 8, 8), (0.3,), (0.4,)),
+    )
     return SimpleNamespace(is_global_zero=True, strategy=strategy, world_size=2, datamodule=data)
 
 
@@ -70,10 +75,17 @@ def test_seconds_include_those_before_a_resume(callback, trainer, monkeypatch, t
     assert record(resumed)["seconds"] == 9.5
 
 
-def test_a_checkpoint_says_by_itself_how_it_was_made(callback, trainer):
+def test_a_checkpoint_says_by_itself_how_it_was_made_and_what_it_expects_to_see(callback, trainer, tmp_path):
     checkpoint = {}
     callback.on_save_checkpoint(trainer, None, checkpoint)
-    assert checkpoint == {"config": CONFIG, "classes": ["cat", "dog"]}
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    read = torch.load(tmp_path / "last.ckpt", weights_only=True)  # plain values, no code
+    assert read == {
+        "config": CONFIG,
+        "classes": ["cat", "dog"],
+        "input": {"shape": (1, 8, 8), "mean": (0.3,), "std": (0.4,)},
+    }
+    assert NetworkInput(**read["input"]) == trainer.datamodule.network_input
 
 
 def test_other_ranks_write_nothing(callback, trainer):

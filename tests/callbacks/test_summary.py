@@ -1,12 +1,13 @@
 """The last sentences, against arithmetic by hand."""
 
 import logging
+import math
 from types import SimpleNamespace
 
 import pytest
 
 from ctc_lightning.callbacks import Summary
-from ctc_lightning.callbacks.results import ResultsTable
+from ctc_lightning.results import ResultsTable, Row
 
 # epoch -> (validation, test)
 CURVES = {
@@ -28,13 +29,18 @@ SENTENCES = [
 
 @pytest.fixture
 def run_dir(tmp_path):
-    table = ResultsTable(tmp_path / "results.csv", "run", "ce", 0)
+    table = ResultsTable(tmp_path / "results.csv")
+
+    def row(epoch, protocol, target, metric, value):
+        return Row("run", "ce", 0, epoch, 10 * epoch, protocol, target, metric, value)
+
     for epoch in (0, 2, 4):
         for (protocol, target), curve in CURVES.items():
             val, test = curve[epoch]
-            table.append(
-                epoch, epoch, [(protocol, target, "top1", test), (protocol, target, "val_top1", val)]
-            )
+            metric = "mean_per_class" if target == "new" else "top1"
+            values = {metric: test, "ece": 0.5, f"val_{metric}": val}
+            table.put([row(epoch, protocol, target, name, value) for name, value in values.items()])
+    table.put([row(4, "whitened", "broken", "failed", math.nan)])
     return tmp_path
 
 

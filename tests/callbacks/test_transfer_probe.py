@@ -1,20 +1,35 @@
 """The probe during training: when, of what, into which files, and without a trace in the training.
 
-N: images, F: features
+N: images, F: features. This file is also a program that trains: ``python test_transfer_probe.py FOLDER``;
+Lightning starts rank 1.
 """
 
+import logging
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from torch import nn
 
+from ctc_lightning import measuring
 from ctc_lightning.callbacks import TransferProbe
-from ctc_lightning.data import Digits
-from ctc_lightning.evaluation import Probe, Score
+from ctc_lightning.data import Digits, Glyphs
+from ctc_lightning.evaluation import LogisticRegressionProbe, Measured, Protocol
 from ctc_lightning.networks import Network
 from ctc_lightning.networks.evaluating import evaluating
+from ctc_lightning.paths import config_dir
+from ctc_lightning.results import ResultsTable
+from ctc_lightning.train import build
+
+SPLITS = ("train", "val", "test")
 
 
 class Backbone(nn.Sequential):
@@ -22,20 +37,27 @@ class Backbone(nn.Sequential):
 
     num_features = 5
 
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Linear(64, 5), nn.BatchNorm1d(5), nn.Dropout(0.5))
+    def __init__(self, num_pixels):
+        super().__init__(nn.Flatten(), nn.Linear(num_pixels, 5), nn.BatchNorm1d(5), nn.Dropout(0.5))
 
 
-class Recorder(Probe):
+class Recorder(Protocol):
     """Keeps what it is asked, draws from every global generator, and answers with fixed numbers."""
 
-    def __init__(self, top1):
-        self.top1, self.asked = top1, []
+    def __init__(self, top1, *, refuses=(), uses_images=False):
+        self.top1, self.refuses, self.uses_images = top1, refuses, uses_images
+        self._asked = []
 
-    def score(self, train, val, test):
+    def measure(self, task):
         torch.rand(1), np.random.rand(1)  # noqa: NPY002 - the global states are what must be restored
-        self.asked.append({"train": train, "val": val, "test": test})
-        return Score(self.top1, self.top1 / 2, 1.0)
+        self._asked.append(task)
+        if task.target in self.refuses:
+            raise ValueError(f"no {task.target}\n here.")
+        return [
+            Measured("top1", self.top1, 0.1, 0.9, 30, "k=3"),
+            Measured("ece", 0.01),
+            Measured("val_top1", self.top1 / 2, n=20),
+        ]
 
 
 class Log:
@@ -46,13 +68,14 @@ class Log:
         self.rows.append((step, metrics))
 
 
-@pytest.fixture
-def trainer():
-    data = Digits(num_train=40, num_val=20, num_test=30, batch_size=20, eval_batch_size=17)
+def trainer_of(data):
     data.setup()
     return SimpleNamespace(
         datamodule=data,
         is_global_zero=True,
+        global_rank=0,
+        world_size=1,
+        precision_plugin=SimpleNamespace(convert_input=lambda batch: batch),
         loggers=[Log()],
         strategy=SimpleNamespace(barrier=lambda name: None),
         global_step=0,
@@ -61,18 +84,52 @@ def trainer():
     )
 
 
-@pytest.fixture
-def module():
+def module_of(num_pixels, num_classes):
     torch.manual_seed(0)
-    network = Network(Backbone(), None, num_classes=2).train()
+    network = Network(Backbone(num_pixels), None, num_classes=num_classes).train()
     network.backbone[3].eval()  # modes are mixed, as with a frozen part
     return SimpleNamespace(network=network, device=torch.device("cpu"))
 
 
 @pytest.fixture
-def callback(tmp_path):
-    protocols = {"first": Recorder(0.8), "second": Recorder(0.6)}
-    return TransferProbe(protocols, 3, str(tmp_path / "a run"), "ce", 5, also_at=[1])
+def trainer():
+    return trainer_of(Digits(num_train=40, num_val=20, num_test=30, batch_size=20, eval_batch_size=17))
+
+
+@pytest.fixture
+def module():
+    return module_of(64, 2)
+
+
+@pytest.fixture
+def protocols():
+    return {"first": Recorder(0.8), "second": Recorder(0.6)}
+
+
+@pytest.fixture
+def make(tmp_path, protocols):
+    """A function of the options."""
+
+    def made(protocols=protocols, **options):
+        return TransferProbe(protocols, 3, str(tmp_path / "a run"), "ce", 5, **{"also_at": [1], **options})
+
+    return made
+
+
+@pytest.fixture
+def callback(make, trainer, module):
+    callback = make()
+    callback.setup(trainer, module, "fit")
+    return callback
+
+
+def features(module, data, images):
+    """By one plain forward pass."""
+    with evaluating(module.network), torch.no_grad():
+        return module.network.backbone(data.standardise(images.image))
+
+
+# ------------------------------------------------------------------------------------------------------- when
 
 
 def test_it_is_due_before_training_every_n_epochs_at_chosen_ones_and_at_the_end(callback, trainer, module):
@@ -81,8 +138,13 @@ def test_it_is_due_before_training_every_n_epochs_at_chosen_ones_and_at_the_end(
         trainer.current_epoch, trainer.global_step = epoch, 10 * (epoch + 1)
         callback.on_train_epoch_end(trainer, module)
     rows = callback.results.rows()
-    assert [int(epoch) for epoch in dict.fromkeys(row[3] for row in rows)] == [0, 1, 3, 6, 7]
-    assert {int(row[4]) for row in rows} == {0, 10, 30, 60, 70}
+    assert list(dict.fromkeys((row.epoch, row.step) for row in rows)) == [
+        (0, 0),
+        (1, 10),
+        (3, 30),
+        (6, 60),
+        (7, 70),
+    ]
 
 
 def test_a_resumed_run_does_not_probe_its_start_again_and_drops_later_rows(callback, trainer, module):
@@ -90,37 +152,54 @@ def test_a_resumed_run_does_not_probe_its_start_again_and_drops_later_rows(callb
         callback.probe(trainer, module, finished)
     trainer.current_epoch, trainer.global_step = 2, 20
     callback.on_train_start(trainer, module)
-    assert {int(row[3]) for row in callback.results.rows()} == {0, 1}
+    assert {row.epoch for row in callback.results.rows()} == {0, 1}
+
+
+def test_a_run_that_starts_anew_drops_what_was_there(callback, trainer, module):
+    callback.probe(trainer, module, finished=3)
+    callback.on_train_start(trainer, module)
+    assert {row.epoch for row in callback.results.rows()} == {0}
+
+
+# ----------------------------------------------------------------------------------------------------- what
 
 
 def test_rows_are_the_classifier_and_every_target_under_every_protocol(callback, trainer, module):
+    trainer.global_step = 12
     callback.probe(trainer, module, finished=3)
     rows = callback.results.rows()
-    assert {tuple(row[:4]) for row in rows} == {("a run", "ce", "5", "3")}
-    scores = {tuple(row[5:8]): float(row[8]) for row in rows}
-    assert len(scores) == len(rows) == 2 + 2 * 2
-    assert scores["first", "digit", "top1"] == 0.8
-    assert scores["first", "digit", "val_top1"] == 0.4
-    assert scores["second", "digit", "top1"] == 0.6
+    assert {row[:5] for row in rows} == {("a run", "ce", 5, 3, 12)}
+    found = {(row.protocol, row.target, row.metric): row for row in rows}
+    assert len(found) == len(rows)
+    assert found["first", "digit", "top1"][8:13] == (0.8, 0.1, 0.9, 30, "k=3")
+    assert found["first", "digit", "val_top1"].value == 0.4
+    assert found["second", "digit", "top1"].value == 0.6
+    assert all(len(row.settings) == 16 and row.seconds >= 0 for row in rows)
     images = trainer.datamodule.image_sets["source"]["test"]
-    with evaluating(module.network), torch.no_grad():
-        logits = module.network(trainer.datamodule.standardise(images.image))
+    with torch.no_grad():
+        logits = module.network.classifier(features(module, trainer.datamodule, images))
     right = (logits.argmax(1) == images.labels["source"]).float().mean().item()
-    assert scores["classifier", "source", "top1"] == pytest.approx(right)
+    assert found["classifier", "source", "top1"].value == pytest.approx(right)
 
 
-def test_probes_get_the_frozen_features_and_labels_of_every_split(callback, trainer, module):
+def test_protocols_get_the_frozen_features_and_labels_of_every_split(callback, trainer, module, protocols):
     callback.probe(trainer, module, finished=3)
-    (asked,) = callback.protocols["first"].asked
-    for split, features in asked.items():
+    (task,) = protocols["first"]._asked
+    assert (task.target, task.metric, task.num_classes) == ("digit", "top1", 10)
+    assert task.images is None
+    for split in SPLITS:
         images = trainer.datamodule.image_sets["source"][split]
-        with evaluating(module.network), torch.no_grad():
-            h_NF = module.network.backbone(trainer.datamodule.standardise(images.image))
-        torch.testing.assert_close(torch.from_numpy(features.h_NF), h_NF, check_dtype=False)
-        assert features.label_N.tolist() == images.labels["digit"].tolist()
+        h_NF = features(module, trainer.datamodule, images)
+        torch.testing.assert_close(task.features[split], h_NF)
+        assert task.label[split].tolist() == images.labels["digit"].tolist()
+        with torch.no_grad():
+            p_NS = module.network.classifier(h_NF).softmax(1)
+        torch.testing.assert_close(task.source_probabilities[split], p_NS)
 
 
-def test_labels_are_of_the_images_that_stand_in_for_unreadable_ones(callback, trainer, module, monkeypatch):
+def test_labels_are_of_the_images_that_stand_in_for_unreadable_ones(
+    callback, trainer, module, protocols, monkeypatch
+):
     """The last image of every split is replaced by the first, as data.on_error=skip does."""
     data, whole = trainer.datamodule, trainer.datamodule.evaluation_batches
 
@@ -133,26 +212,53 @@ def test_labels_are_of_the_images_that_stand_in_for_unreadable_ones(callback, tr
 
     monkeypatch.setattr(data, "evaluation_batches", replaced)
     callback.probe(trainer, module, finished=3)
-    (asked,) = callback.protocols["first"].asked
-    for split, features in asked.items():
+    (task,) = protocols["first"]._asked
+    for split in SPLITS:
         images = data.image_sets["source"][split]
         rows = torch.tensor([0, *range(len(images) - 1)])
-        with evaluating(module.network), torch.no_grad():
-            h_NF = module.network.backbone(data.standardise(images.image[rows]))
-        torch.testing.assert_close(torch.from_numpy(features.h_NF), h_NF, check_dtype=False)
-        assert features.label_N.tolist() == images.labels["digit"][rows].tolist()
+        torch.testing.assert_close(task.features[split], features(module, data, images.rows(rows)))
+        assert task.label[split].tolist() == images.labels["digit"][rows].tolist()
 
 
-def test_the_log_gets_test_accuracies_at_the_last_step_that_was_made(callback, trainer, module):
+def test_a_target_of_another_data_set_looks_as_the_runs_own_images(make, protocols):
+    trainer = trainer_of(Glyphs(num_train=64, num_val=32, num_test=32, batch_size=20))
+    module = module_of(3 * 32 * 32, 4)
+    sizes = {"num_train": 50, "num_val": 30, "num_test": 40, "eval_batch_size": 7}
+    callback = make(targets=["hue", "digits/digit"], data=sizes)
+    callback.setup(trainer, module, "fit")
+    callback.probe(trainer, module, finished=0)
+    hue, digit = protocols["first"]._asked
+    assert (hue.target, hue.num_classes, digit.target, digit.num_classes) == ("hue", 6, "digits/digit", 10)
+    digits = Digits(num_train=50, num_val=30, num_test=40, batch_size=20)
+    digits.setup()
+    digits.show_as(trainer.datamodule.network_input)
+    for split in SPLITS:
+        images = digits.image_sets["source"][split]
+        assert digit.label[split].tolist() == images.labels["digit"].tolist()
+        # sums of 3072 products in float32, in batches of 7 or at once
+        torch.testing.assert_close(
+            digit.features[split], features(module, digits, images), rtol=1e-4, atol=1e-4
+        )
+    assert {row.target for row in callback.results.rows()} == {"source", "hue", "digits/digit"}
+    assert trainer.datamodule.image_shape == (3, 32, 32)
+
+
+def test_the_log_gets_test_accuracies_at_the_last_step_that_was_made(callback, trainer, module, caplog):
     trainer.global_step = 20
-    callback.probe(trainer, module, finished=2)
+    with caplog.at_level(logging.INFO, logger="ctc_lightning"):
+        callback.probe(trainer, module, finished=2)
     ((step, metrics),) = trainer.loggers[0].rows
     assert step == 19
-    assert {name: metrics[name] for name in metrics if "digit" in name} == {
-        "transfer/digit/first": 0.8,
-        "transfer/digit/second": 0.6,
-    }
-    assert set(metrics) == {"transfer/source/classifier", "transfer/digit/first", "transfer/digit/second"}
+    seconds = metrics.pop("transfer/seconds")
+    assert 0 < seconds == callback.seconds
+    assert 0 <= metrics.pop("transfer/source/classifier") <= 1
+    assert metrics == {"transfer/digit/first": 0.8, "transfer/digit/second": 0.6}
+    (line,) = caplog.messages
+    assert line.startswith("ce, seed 5, epoch 2/7: source ")
+    assert ", digit 80.0 (probed in " in line
+
+
+# -------------------------------------------------------------------------------------------------- untouched
 
 
 def test_training_goes_on_as_if_it_had_not_been_there(callback, trainer, module):
@@ -172,20 +278,175 @@ def test_training_goes_on_as_if_it_had_not_been_there(callback, trainer, module)
     assert all(p.grad is None for p in module.network.parameters())
 
 
+# ---------------------------------------------------------------------------------------------------- failing
+
+
+def failures(callback):
+    return {(row.protocol, row.target): row.note for row in callback.results.rows() if row.metric == "failed"}
+
+
+def test_a_protocol_that_fails_stands_in_the_table_and_the_others_go_on(make, trainer, module, caplog):
+    callback = make({"first": Recorder(0.8, refuses=["digit"]), "second": Recorder(0.6)})
+    callback.setup(trainer, module, "fit")
+    callback.probe(trainer, module, finished=3)
+    assert failures(callback) == {("first", "digit"): "no digit here."}
+    (failed,) = [row for row in callback.results.rows() if row.metric == "failed"]
+    assert math.isnan(failed.value)
+    assert "epoch 3, first on digit: no digit here." in caplog.messages
+    ((_, metrics),) = trainer.loggers[0].rows
+    assert "transfer/digit/second" in metrics
+    assert "transfer/digit/first" not in metrics
+
+
+def test_a_target_whose_images_fail_stands_in_the_table_and_the_others_go_on(
+    make, trainer, module, protocols, monkeypatch
+):
+    callback = make(targets=["digits/source", "digit"], data={"num_train": 50, "num_val": 30, "num_test": 40})
+    callback.setup(trainer, module, "fit")
+    other = callback._targets[0].data
+
+    def unreadable(*_):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(other, "evaluation_batches", unreadable)
+    callback.probe(trainer, module, finished=3)
+    assert failures(callback) == {
+        (protocol, "digits/source"): "the disk is gone" for protocol in ("first", "second")
+    }
+    assert [task.target for task in protocols["first"]._asked] == ["digit"]
+    assert all(
+        child.training for child in module.network.modules() if child is not module.network.backbone[3]
+    )
+
+
+def test_a_network_that_has_diverged_says_so_and_the_training_decides(callback, trainer, module):
+    with torch.no_grad():
+        module.network.backbone[1].bias[2] = math.nan
+    callback.probe(trainer, module, finished=3)
+    found = failures(callback)
+    assert set(found) == {("classifier", "source"), ("first", "digit"), ("second", "digit")}
+    assert "30 of 30 test images" not in found["classifier", "source"]  # validation comes first
+    assert all("features that are not finite" in note for note in found.values())
+    assert trainer.loggers[0].rows[0][1].keys() == {"transfer/seconds"}
+
+
+# ---------------------------------------------------------------------------------------------------- refused
+
+
 @pytest.mark.parametrize(
-    ("targets", "refused"), [(["digit"], False), (None, False), (["digit", "hue"], True)], ids=str
+    ("targets", "problem"),
+    [
+        (["digit", "hue"], "there is no target hue; .*digit"),
+        ("digits/hue", "digits has no label hue; choose from source, digit"),
+        ("suite/none", "there is no suite none"),
+    ],
+    ids=str,
 )
-def test_a_target_that_the_data_do_not_have_is_refused(targets, refused, callback, trainer, module):
-    callback.targets = targets
-    if refused:
-        with pytest.raises(ValueError, match="target 'hue' is unknown; this data set has digit"):
-            callback.setup(trainer, module, "fit")
-    else:
-        callback.setup(trainer, module, "fit")
-        callback.probe(trainer, module, finished=0)
-        assert {row[6] for row in callback.results.rows()} == {"source", "digit"}
+def test_a_target_that_is_not_there_is_refused_before_training(targets, problem, make, trainer, module):
+    with pytest.raises(ValueError, match=problem):
+        make(targets=targets).setup(trainer, module, "fit")
+
+
+@pytest.mark.parametrize("targets", [None, "own", ["digit"], "digit"], ids=str)
+def test_the_labels_of_the_runs_own_data(targets, make, trainer, module):
+    callback = make(targets=targets)
+    callback.setup(trainer, module, "fit")
+    callback.probe(trainer, module, finished=0)
+    assert {row.target for row in callback.results.rows()} == {"source", "digit"}
+
+
+def test_protocols_that_train_on_images_are_refused(make):
+    with pytest.raises(ValueError, match=r"greedy trains on images.*protocol=greedy afterwards"):
+        make({"first": Recorder(0.8), "greedy": Recorder(0.5, uses_images=True)})
 
 
 def test_a_period_below_one_epoch_is_refused():
     with pytest.raises(ValueError, match="every_n_epochs is 0; it must be at least 1"):
         TransferProbe({}, 0, "run", "ce", 0)
+
+
+# ------------------------------------------------------------------------------------------------- two ranks
+
+TINY = """data=glyphs model=ce data.num_train=67 data.num_val=33 data.num_test=41 data.eval_batch_size=10
+    data.batch_size=16 trainer.precision=64-true trainer.max_epochs=1 callbacks=none logger=none
+    paths.run_dir=none trainer.enable_progress_bar=false +trainer.enable_checkpointing=false"""
+TARGETS = ["hue", "new", "digits/digit"]
+SIZES = {"num_train": 57, "num_val": 31, "num_test": 39, "eval_batch_size": 8}
+
+
+def train(folder, where):
+    """Probe and train; returns this rank and the rows of every image set that it has seen, in order."""
+    seen = []
+    whole = measuring.extract_features
+
+    def watch(backbone, batches, device):
+        mine = list(batches)
+        seen.append(torch.cat([batch.index for batch in mine]))
+        return whole(backbone, mine, device)
+
+    measuring.extract_features = watch
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            trainer, module, data = build(compose("train", overrides=f"{TINY} {where}".split()))
+        probe = LogisticRegressionProbe(scale="whitened", strengths=[100.0, 1.0], refit=True)
+        callback = TransferProbe({"whitened": probe}, 5, str(folder), "ce", 0, targets=TARGETS, data=SIZES)
+        trainer.callbacks.append(callback)
+        trainer.fit(module, data)
+    finally:
+        measuring.extract_features = whole
+    return trainer.global_rank, seen
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """The folder of a run of two processes."""
+    folder = tmp_path_factory.mktemp("ranks")
+    program = subprocess.Popen(
+        [sys.executable, __file__, str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, errors = program.communicate(timeout=300)
+    finally:
+        if program.poll() is None:
+            os.killpg(program.pid, signal.SIGKILL)  # rank 1 too
+    assert program.returncode == 0, errors
+    return folder
+
+
+def test_each_rank_sees_its_share_and_no_image_twice(ranks):
+    first, second = (torch.load(ranks / f"{rank}.pt") for rank in (0, 1))
+    own, digits = [67, 33, 41], [57, 31, 39]
+    sizes = [33, 41, 67, *own, *digits]  # source val and test, then what hue needs beyond them, new, digits
+    assert len(first) == len(second) == 2 * len(sizes)  # before and after the epoch
+    for mine, theirs, size in zip(first, second, 2 * sizes, strict=True):
+        assert sorted([*mine.tolist(), *theirs.tolist()]) == list(range(size))
+        assert abs(len(mine) - len(theirs)) <= size // 16 + 1  # one image a batch
+
+
+def test_two_ranks_measure_what_one_does(ranks, tmp_path):
+    """Before training, where both have the same network."""
+    train(tmp_path / ranks.name, "trainer=cpu")
+    alone, together = (
+        {
+            (row.protocol, row.target, row.metric): row
+            for row in ResultsTable(folder / "results.csv").rows()
+            if row.epoch == 0
+        }
+        for folder in (tmp_path / ranks.name, ranks)
+    )
+    assert alone.keys() == together.keys()
+    assert {target for _, target, _ in alone} == {"source", *TARGETS}
+    assert "failed" not in {metric for *_, metric in alone}
+    for key, row in alone.items():
+        assert together[key].value == pytest.approx(row.value, abs=1e-6), key
+        assert (together[key].n, together[key].settings) == (row.n, row.settings)
+    assert {r.epoch for r in ResultsTable(ranks / "results.csv").rows()} == {0, 1}
+
+
+if __name__ == "__main__":
+    rank, seen = train(Path(sys.argv[1]), "trainer=ddp_sim")
+    torch.save(seen, Path(sys.argv[1]) / f"{rank}.pt")

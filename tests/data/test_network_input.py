@@ -1,5 +1,7 @@
 """Images brought to what a network expects, against torchvision's functions."""
 
+import json
+
 import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
@@ -103,8 +105,8 @@ def test_shown_as_its_own_input_nothing_changes(digits):
 def test_what_a_module_sees_survives_plain_values(digits):
     """As in a checkpoint, and read back."""
     seen = digits.network_input
-    shape, mean, std = seen._asdict().values()
-    assert NetworkInput(tuple(list(shape)), tuple(list(mean)), tuple(list(std))) == seen
+    plain = json.loads(json.dumps(seen._asdict()))
+    assert NetworkInput(*map(tuple, plain.values())) == seen
     other = Digits(num_train=40, num_val=20, num_test=20, batch_size=20, split_seed=1)
     other.setup()
     assert other.network_input != seen

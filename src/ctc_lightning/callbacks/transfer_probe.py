@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ class TransferProbe(pl.Callback):
             needed = [(data, SOURCE, split) for split in ("val", "test")]
             needed += [(target.data, target.images, split) for target in self._targets for split in SPLITS]
             for images in needed:
-                frozen.features(*images)  # on every rank
+                with suppress(*FAILURES):  # it stands in the rows
+                    frozen.features(*images)  # on every rank
             if trainer.is_global_zero:
                 moment = Moment(self.run, self.method, self.seed, finished, trainer.global_step)
                 rows = self.rows(frozen, data, moment)
