@@ -28,7 +28,8 @@ def published_input(
         std: likewise.
 
     Raises:
-        ValueError: nothing is published for the family and something is not given.
+        ValueError: nothing is published for the family and something is not given; a size below 1; a mean
+            and a standard deviation of different numbers of channels.
     """
     family, _, model = backbone.partition("/")
     given = {"image_size": image_size, "mean": mean, "std": std}
@@ -42,6 +43,13 @@ def published_input(
     published = timm.get_pretrained_cfg(model) if family == "timm" else None
     if published is not None:
         known = resolve_data_config(pretrained_cfg=published.to_dict())
-    size = image_size or known["input_size"][-1]
-    mean, std = tuple(mean or known["mean"]), tuple(std or known["std"])
+    size = known["input_size"][-1] if image_size is None else image_size
+    mean = tuple(known["mean"] if mean is None else mean)
+    std = tuple(known["std"] if std is None else std)
+    if size < 1:
+        raise ValueError(f"input.image_size is {size}, must be at least 1: give the side in pixels.")
+    if not mean or len(mean) != len(std):
+        raise ValueError(
+            f"input.mean has {len(mean)} values and input.std {len(std)}: give both, one value for each channel."
+        )
     return NetworkInput((len(mean), size, size), mean, std)
