@@ -1,14 +1,19 @@
 """Every configuration builds what it says, and every part swaps on the command line."""
 
+import json
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.strategies import DDPStrategy
 
 from ctc_lightning.callbacks import MilestoneCheckpoint, TransferProbe
 from ctc_lightning.contrast import NCE
 from ctc_lightning.data import Identity
+from ctc_lightning.evaluation import Protocol
+from ctc_lightning.evaluation.feature_cache import digest_of
 from ctc_lightning.key_encoder import FrozenEncoder, QueryEncoder
 from ctc_lightning.memory import BatchMemory, MemoryBank, TwinBank
 from ctc_lightning.networks import MLPProjector
@@ -17,6 +22,7 @@ from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
+PROTOCOLS = sorted(path.stem for path in (config_dir() / "protocol").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
 KEY_ENCODER = "key_encoder@model.stages.contrast.key_encoder"
 MEMORY = "memory@model.stages.contrast.memory"
@@ -126,3 +132,47 @@ def test_building_leaves_the_configuration_as_it_is(tmp_path):
         cfg, again = (compose("train", overrides=overrides) for _ in range(2))
     build(cfg)
     assert cfg == again
+
+
+def transfer_config(*overrides):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("transfer", overrides=[*overrides, "paths.root=none"])
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_protocol_builds_and_its_settings_are_plain_values(name):
+    protocols = {key: instantiate(cfg) for key, cfg in transfer_config(f"protocol={name}").protocol.items()}
+    (protocol,) = protocols.values()
+    assert list(protocols) == [name]
+    assert isinstance(protocol, Protocol)
+    plain = json.loads(json.dumps(protocol.settings))  # a digest of anything else may change from run to run
+    assert plain.keys() == protocol.settings.keys()
+
+
+def test_all_protocols_can_be_chosen_together():
+    chosen = transfer_config(f"protocol=[{','.join(PROTOCOLS)}]").protocol
+    assert sorted(chosen) == PROTOCOLS
+
+
+def test_what_a_training_measures_is_not_measured_again_afterwards(parts):
+    """The same settings of a protocol, from either configuration."""
+    _, trainer, *_ = parts("debug=fast")
+    (probe,) = [callback for callback in trainer.callbacks if isinstance(callback, TransferProbe)]
+    assert len(probe.protocols) > 0
+    for name, protocol in probe.protocols.items():
+        afterwards = instantiate(transfer_config(f"protocol={name}").protocol[name])
+        assert type(afterwards) is type(protocol)
+        assert digest_of(afterwards.settings) == digest_of(protocol.settings)
+
+
+@pytest.mark.parametrize("option", ["targets=[hue,digits/digit]", "also_at=[]", "data.num_train=50"])
+def test_the_probes_options_reach_it(option, parts):
+    added = "+" if option.startswith("data.") else ""
+    _, trainer, *_ = parts("debug=fast", f"{added}callbacks.transfer_probe.{option}")
+    (probe,) = [callback for callback in trainer.callbacks if isinstance(callback, TransferProbe)]
+    seen = {"targets": list(probe.names or ()), "also_at": sorted(probe.also_at), "data": probe.options}
+    assert seen == {
+        "targets": ["hue", "digits/digit"] if "targets" in option else [],
+        "also_at": [] if "also_at" in option else [1, 2, 3, 5],
+        "data": {"num_train": 50} if "data" in option else {},
+    }

@@ -1,4 +1,4 @@
-"""A data module's images for protocols that train: every image once, or shuffled views; a network of one's own."""
+"""Images for protocols that train: every image once, or shuffled views; a network of one's own."""
 
 import pytest
 import torch

@@ -50,6 +50,7 @@ def published_input(
         raise ValueError(f"input.image_size is {size}, must be at least 1: give the side in pixels.")
     if not mean or len(mean) != len(std):
         raise ValueError(
-            f"input.mean has {len(mean)} values and input.std {len(std)}: give both, one value for each channel."
+            f"input.mean has {len(mean)} values and input.std {len(std)}, must be one for each channel: give "
+            "both."
         )
     return NetworkInput((len(mean), size, size), mean, std)
