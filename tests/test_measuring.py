@@ -373,9 +373,11 @@ def test_every_number_is_a_row_and_a_failure_is_one_too(target, network):
     assert math.isnan(found[1][0].value)
 
 
-def test_a_mistake_of_our_own_is_not_hidden(target, network):
-    with pytest.raises(AssertionError, match="ours"):
-        list(measure({"a": Fixed(error=AssertionError("ours"))}, task_of(target, network), MOMENT, {"a": ""}))
+def test_a_mistake_of_our_own_stands_there_by_its_kind_and_the_others_go_on(target, network):
+    protocols = {"broken": Fixed(error=AssertionError("ours")), "good": Fixed()}
+    broken, good = measure(protocols, task_of(target, network), MOMENT, dict.fromkeys(protocols, ""))
+    assert [(r.metric, r.note) for r in broken] == [("failed", "AssertionError: ours")]
+    assert {r.metric for r in good} == {"top1", "val_top1"}
 
 
 def test_headlines_are_test_rows_of_what_was_also_measured_on_validation():

@@ -52,7 +52,7 @@ def suite(name):
         ("digits/digit", ["digits/digit"]),
         ("cifar100/coarse", ["cifar100/coarse"]),
         ("cifar100/fine", ["cifar100/fine"]),  # not the glyphs' label of that name
-        (["source", "hue"], ["hue"]),
+        (["source", "glyphs", "glyphs/source", "hue"], ["hue"]),
         ("source", []),
         ([], []),
         ("suite/small32", suite("small32")),
@@ -198,7 +198,7 @@ def target_of(train, val, test, classes=()):
     labels = {"train": train, "val": val, "test": test}
     sets = {
         split: ImageSet(
-            torch.zeros(len(y), 1, 1, 1, dtype=torch.uint8),
+            torch.full((len(y), 1, 1, 1), ord(split[1]), dtype=torch.uint8),
             {"y": torch.tensor(y, dtype=torch.int64)},
             {"y": tuple(classes)},
         )
@@ -240,10 +240,21 @@ def test_a_class_that_nobody_has_is_no_reason():
     assert target.num_classes == 3
 
 
+@pytest.mark.parametrize("copied", [False, True])
+def test_validation_images_that_are_the_test_images_are_refused(copied):
+    target = target_of([0, 0, 1], [1, 0], [1, 0])
+    target.check()  # the same labels alone are no reason
+    sets = target.data.image_sets["source"]
+    test = sets["test"]
+    sets["val"] = ImageSet(test.image.clone(), dict(test.labels), test.classes) if copied else test
+    with pytest.raises(ValueError, match="target toy: its validation images are its test images"):
+        target.check()
+
+
 def test_several_classes_an_image_are_counted_by_columns():
     label_NL = torch.tensor([[1, 0, 0], [0, -1, 0]], dtype=torch.int8)
     sets = {
-        split: ImageSet(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), {"y": label_NL})
+        split: ImageSet(torch.full((2, 1, 1, 1), ord(split[1]), dtype=torch.uint8), {"y": label_NL})
         for split in ("train", "val", "test")
     }
     data = SimpleNamespace(image_sets={"source": sets}, collection=SimpleNamespace(metric="map_11_point"))
