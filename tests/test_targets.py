@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms.v2 import functional as tv
 
 from ctc_lightning.data import Digits, Glyphs, ImageSet
 from ctc_lightning.data.network_input import NetworkInput
+from ctc_lightning.data.sets.cifar10 import CIFAR10
 from ctc_lightning.paths import config_dir
 from ctc_lightning.targets import Target, data_config, expand, is_external, open_target
 
@@ -150,6 +152,38 @@ def test_another_data_set_looks_as_the_network_expects(name, label, num_classes,
     (batch,) = target.data.evaluation_batches(target.images, "test", torch.device("cpu"))
     torch.testing.assert_close(batch.view, seen, rtol=1e-5, atol=1e-5)
     assert digits.network_input.shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize("size", [24, 48])
+def test_images_of_a_size_of_their_own_are_kept_at_it_and_shown_at_the_networks(size, tmp_path, monkeypatch):
+    def draw(_, folder, split):  # as the collection reads
+        draw = torch.Generator().manual_seed(len(split))
+        image = torch.randint(256, (80, 3, 32, 32), generator=draw, dtype=torch.uint8)
+        return ImageSet(image, {"class": torch.arange(80) % 10}, {"class": tuple("abcdefghij")})
+
+    monkeypatch.setattr(CIFAR10, "needs", ())
+    monkeypatch.setattr(CIFAR10, "read", draw)
+    (tmp_path / "cifar10").mkdir()
+    options = {"root": str(tmp_path), "cache_dir": str(tmp_path / "cache"), "check_counts": False}
+    expected = RGB32._replace(shape=(3, size, size))
+    target = open_target("cifar10", None, expected, options)
+    kept = target.data.image_sets[target.images]["test"].image
+    assert kept.shape == (80, 3, 32, 32)
+    (batch,) = target.data.evaluation_batches(target.images, "test", torch.device("cpu"))
+    seen = tv.to_dtype(tv.resize(kept, [size, size], antialias=True), torch.float32, scale=True)
+    torch.testing.assert_close(batch.view, tv.normalize(seen, expected.mean, expected.std))
+
+
+@pytest.mark.parametrize("name", ["image_folder", "image_folder_small"])
+def test_files_of_any_size_are_read_at_the_networks(name, tmp_path):
+    for number in range(40):
+        path = tmp_path / "images" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (50, 60 + number), (number, 2 * number, 99 - number)).save(path)
+    options = {"root": str(tmp_path / "images"), "cache_dir": str(tmp_path / "cache"), "num_workers": 0}
+    target = open_target(name, None, RGB32._replace(shape=(3, 24, 24)), options)
+    raw = next(iter(target.data.evaluation_dataloader(target.images, "test")))
+    assert target.data.to_samples(raw).image.shape[1:] == (3, 24, 24)
 
 
 def test_glyphs_in_another_size_and_grey(digits):
