@@ -90,7 +90,7 @@ def test_a_misspelt_choice_is_named_with_the_nearest_and_all(override, nearest, 
         (["+model.stages.contrast.memory.sise=3"], "KeyQueue does not take sise; did you mean size?"),
         (["+data.batchsize=3"], "Glyphs does not take batchsize; did you mean batch_size"),
         (["network=any", "network.backbone=cifar/resnet9"], "no backbone 'cifar/resnet9'.*cifar/resnet8"),
-        (["callbacks.transfer_probe.targets=[hie]"], "target 'hie' is unknown; this data set has .*hue"),
+        (["callbacks.transfer_probe.targets=[hie]"], "there is no target hie; did you mean hue"),
         (["data.source_label=colour"], "source_label is 'colour'.*hue"),
         (["model.stages.contrast.memory.exclude=imge"], "exclude is 'imge'; choose one of .*'image'"),
     ],
@@ -184,7 +184,7 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
         (["data.batch_size=32.5"], "batch_size is 32.5; give a whole number of at least 1"),
         (["trainer.accumulate_grad_batches=0"], "accumulate_grad_batches is 0; give a whole number"),
         (["data.augmentation=none"], "'none', must be an augmentation: choose one by data/augmentation=crop"),
-        (["callbacks.transfer_probe.targets=hie"], "target 'hie' is unknown"),
+        (["callbacks.transfer_probe.targets=hie"], "there is no target hie"),
         (
             [
                 "network=any",
