@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from torch import Tensor, nn
 
 from ctc_lightning.data.data_module import ImageDataModule
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 
 CLASSIFIER, SOURCE = "classifier", "source"
 # What a target may do to its own measurement; the other targets go on
-FAILURES = (ValueError, RuntimeError, OSError)
+FAILURES = (ValueError, RuntimeError, OSError, InstantiationException)
 
 
 @dataclass
@@ -95,12 +96,12 @@ class FrozenNetwork:
 
     @property
     def digest(self) -> str:
-        """Of all weights and buffers."""
+        """Of all weights and buffers, and of what they are used for: layers, strides, pooling."""
         if not self._digest:
             tensors = {f"backbone.{name}": value for name, value in self.backbone.state_dict().items()}
             if self.classifier is not None:
                 tensors |= {f"classifier.{k}": value for k, value in self.classifier.state_dict().items()}
-            self._digest = digest_of_tensors(tensors)
+            self._digest = digest_of([digest_of_tensors(tensors), repr(self.backbone)])
         return self._digest
 
     def features(self, data: ImageDataModule, images: str, split: str) -> Extracted:
@@ -131,6 +132,10 @@ class FrozenNetwork:
                 self._failed[memory] = error
                 raise
         return self._extracted[memory]
+
+    def forget(self, data: ImageDataModule) -> None:
+        """The features of a target that nobody will ask for again."""
+        self._extracted = {key: found for key, found in self._extracted.items() if key[0] != id(data)}
 
     def logits(self, h_NF: Tensor) -> Tensor:
         """(N, S) of the source classifier, on the CPU."""
@@ -227,8 +232,10 @@ def measure(
         began = time.perf_counter()
         try:
             found = protocol.measure(task)
-        except FAILURES as error:
-            yield [moment.failure(name, task.target, str(error))]
+        except Exception as error:  # whatever it is, the other protocols and targets go on
+            log.debug("%s on %s", name, task.target, exc_info=True)
+            reason = str(error) if isinstance(error, FAILURES) else f"{type(error).__name__}: {error}"
+            yield [moment.failure(name, task.target, reason)]
             continue
         seconds = time.perf_counter() - began
         yield [moment.row(name, task.target, m, seconds=seconds, settings=settings[name]) for m in found]
@@ -242,6 +249,20 @@ def headlines(rows: Sequence[Row]) -> list[Row]:
         if row.metric.startswith("val_")
     }
     return [row for row in rows if (row.protocol, row.target, row.metric) in own]
+
+
+def source_settings(network: FrozenNetwork, data: ImageDataModule) -> str:
+    """Digest of all that the source accuracy depends on."""
+    splits = data.image_sets[SOURCE]
+    return digest_of(
+        {
+            "network": network.digest,
+            "input": data.network_input._asdict(),
+            "fit": _fit(data),
+            "images": [network.image_digests(splits[split]) for split in ("val", "test")],
+            "labels": digest_of_tensors({k: splits[k].labels[data.source_label] for k in ("val", "test")}),
+        }
+    )
 
 
 def source_rows(network: FrozenNetwork, data: ImageDataModule, moment: Moment) -> list[Row]:
@@ -259,7 +280,7 @@ def source_rows(network: FrozenNetwork, data: ImageDataModule, moment: Moment) -
         label[split] = data.image_sets[SOURCE][split].labels[data.source_label][index_N]
     found = classification(logits["test"], label["test"], logits["val"], label["val"], "top1", "")
     seconds = time.perf_counter() - began
-    settings = digest_of([network.digest, data.network_input._asdict()])
+    settings = source_settings(network, data)
     return [moment.row(CLASSIFIER, SOURCE, m, seconds=seconds, settings=settings) for m in found]
 
 

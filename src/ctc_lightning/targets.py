@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
+from ctc_lightning.evaluation.feature_cache import digest_of_images
 from ctc_lightning.evaluation.protocol import SPLITS
 from ctc_lightning.paths import config_dir
 
@@ -61,7 +62,7 @@ class Target:
         return len(named) or 1 + max(int(self.labels(split).max()) for split in SPLITS)
 
     def check(self) -> None:
-        """Refuse a split without images, and a class with fewer than 2 images to learn from.
+        """Refuse a split without images, one that serves twice, and a class with too few images.
 
         Raises:
             ValueError: names the split or the class.
@@ -72,7 +73,13 @@ class Target:
                     f"target {self.name} has no {split} images; look at what `python -m ctc_lightning.data` "
                     "says of it, or choose another target."
                 )
+        self._check_test_is_kept_apart()
         if self.labels("train").ndim > 1:
+            if not (self.labels("val") == 1).any():
+                raise ValueError(
+                    f"target {self.name}: no validation image has a class, so nothing can be chosen by them; "
+                    "raise data.val_share."
+                )
             return
         known_N = torch.cat([self.labels("train"), self.labels("val")])
         tested = torch.bincount(self.labels("test"), minlength=self.num_classes)
@@ -84,6 +91,17 @@ class Target:
             raise ValueError(
                 f"target {self.name}: class {row}{called} has {int(known[row])} images to learn from; at "
                 f"least {_LEAST} of each class are needed, add images or leave the class out."
+            )
+
+    def _check_test_is_kept_apart(self) -> None:
+        splits = self.data.image_sets[self.images]
+        val, test = splits["val"], splits["test"]
+        if len(val) != len(test) or not torch.equal(self.labels("val"), self.labels("test")):
+            return
+        if val is test or digest_of_images(val) == digest_of_images(test):
+            raise ValueError(
+                f"target {self.name}: its validation images are its test images, by which nothing may be "
+                "chosen and on which nothing may be fitted; hold some out by data.val_share=0.2."
             )
 
 
@@ -104,6 +122,8 @@ def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> l
     for name in asked:
         if own is not None:
             name = name.removeprefix(f"{own.name}/") if name.partition("/")[2] in own.targets else name  # noqa: PLW2901
+            if name in {own.name, f"{own.name}/{own.source_label}"}:
+                name = SOURCE  # noqa: PLW2901
         if name == OWN:
             names += own.targets if own is not None else ()
         elif name == SOURCE:

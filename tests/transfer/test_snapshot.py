@@ -4,8 +4,10 @@ import re
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from ctc_lightning.paths import config_dir
 from ctc_lightning.transfer.snapshot import (
     check_targets,
     epoch_in_name,
@@ -96,9 +98,32 @@ def test_weights_of_another_architecture_are_refused(run_dir):
         rebuild(snapshot, (1, 8, 8), trust=False)
 
 
-@pytest.mark.parametrize("target", ["os.system", "ctc_lightning.train.os.system", "torch.hub.load"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "ctc_lightning.train.os.system",
+        "torch.hub.load",
+        "ctc_lightning.transfer.subjects._own_data",
+        "ctc_lightning.networks.weights.load_weights",
+    ],
+)
 def test_code_from_elsewhere_needs_trust(target):
-    cfg = OmegaConf.to_container(OmegaConf.create({"a": [{"b": {"_target_": target}}]}))
+    cfg = {"a": [{"b": {"_target_": target}}]}
     with pytest.raises(ValueError, match=f"would run {re.escape(target)}, .* set trust=true"):
         check_targets(cfg, trust=False)
     check_targets(cfg, trust=True)
+
+
+def test_an_interpolation_may_hide_code():
+    cfg = {"options": "${oc.create:{_target_:joblib.load}}"}
+    with pytest.raises(ValueError, match=r"would run .*oc\.create.* set trust=true"):
+        check_targets(cfg, trust=False)
+
+
+@pytest.mark.parametrize("experiment", ["glyphs_ctc_queue", "digits_ce"])
+def test_our_own_configurations_need_no_trust(experiment):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = compose("train", [f"experiment={experiment}"])
+    for part in ("data", "network"):
+        check_targets(OmegaConf.to_container(cfg[part], resolve=True), trust=False)

@@ -199,7 +199,7 @@ def test_a_backbone_by_itself_is_a_baseline(tmp_path):
         == []
     )
     (row,) = (row for row in rows(out) if row.metric == "top1")
-    assert (row.method, row.epoch, row.target, row.n) == ("timm/resnet18", 0, "digits/digit", 60)
+    assert (row.method, row.epoch, row.target, row.n) == ("timm/resnet18, weights", 0, "digits/digit", 60)
 
 
 def test_watching_waits_for_a_run_in_training(run_dir, monkeypatch):
@@ -230,6 +230,10 @@ def test_watching_waits_for_a_run_in_training(run_dir, monkeypatch):
         (["network.backbone=cifar/resnet8"], "has no published weights"),
         (["run=nowhere", "protocol=[]"], "there is no protocol; choose some"),
         (["run=nowhere", "device=gpu"], "device=gpu cannot be used"),
+        (["run=nowhere", "input.image_size=32"], "input.image_size says nothing to run="),
+        (["run=nowhere", "output=here"], "output says nothing to run="),
+        (["checkpoint=nowhere.ckpt", "watch=true"], "watch says nothing to checkpoint="),
+        (["network.backbone=timm/resnet18"], "there is no target: a plain backbone has no labels of its own"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, tmp_path, monkeypatch):
@@ -247,3 +251,42 @@ def test_the_command_tells_what_it_measured_and_fails_with_one_sentence(run_dir,
     assert done.returncode == 2
     assert done.stderr.startswith("error: there is no target digitt; did you mean digit or digits?")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_one_run_that_cannot_be_evaluated_does_not_stop_the_others(run_dir, tmp_path):
+    """Its configuration asks for more training images than there are."""
+    broken = shutil.copytree(run_dir, tmp_path / "broken")
+    for path in (broken / "checkpoints").glob("*.ckpt"):
+        content = torch.load(path, weights_only=True)
+        content["config"]["data"]["num_train"] = 10**6
+        torch.save(content, path)
+    (failure,) = evaluate(f"run=[{broken},{run_dir}]", *WHITENED)
+    assert "must be at most" in failure.note
+    assert failure.note in {row.note for row in rows(broken)}
+    assert measured(run_dir) == ALL
+
+
+def test_a_broken_first_checkpoint_costs_the_others_only_what_compares_to_it(run_dir):
+    path = run_dir / "checkpoints" / "epoch_000.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["state_dict"] = {k: w for k, w in content["state_dict"].items() if "bn" not in k or "num" in k}
+    torch.save(content, path)
+    failures = evaluate(f"run={run_dir}", "protocol=[whitened,geometry]")
+    assert {row.metric for row in failures} == {FAILED}
+    assert [unit for unit in measured(run_dir) if unit[1] == "classifier"] == [
+        (epoch, "classifier", "source") for epoch in (1, 2, 3)
+    ]
+
+
+def test_the_source_accuracy_is_of_these_weights(run_dir):
+    evaluate(f"run={run_dir}", *WHITENED)
+    path = run_dir / "checkpoints" / "epoch_003.ckpt"
+    content = torch.load(path, weights_only=True)
+    for name in ("weight", "bias"):
+        content["state_dict"][f"network.classifier.{name}"].neg_()
+    before = {row.epoch: row.value for row in rows(run_dir) if (row.target, row.metric) == ("source", "top1")}
+    torch.save(content, path)
+    evaluate(f"run={run_dir}", *WHITENED)
+    after = {row.epoch: row.value for row in rows(run_dir) if (row.target, row.metric) == ("source", "top1")}
+    assert after[3] == pytest.approx(1 - before[3])  # two classes
+    assert after[2] == before[2]

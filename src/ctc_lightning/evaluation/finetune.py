@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
-from ctc_lightning.evaluation.heads import label_loss, new_head, own_randomness
+from ctc_lightning.evaluation.heads import answers, label_loss, new_head, own_randomness
 from ctc_lightning.evaluation.measures import score
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, TargetImages, Task
 
@@ -76,35 +76,36 @@ class FineTune(ClassifierProtocol):
         pairs = list(product(self.learning_rates, self.step_decays))
         total = (len(pairs) + 1) * self.steps
         with tqdm(total=total, desc=f"finetune {task.target}", unit=" steps", delay=2, leave=False) as bar:
-            best, best_score, val_NL = None, -1.0, torch.empty(0)
+            best, best_score, val = None, -1.0, (torch.empty(0), torch.empty(0))
             for pair in pairs:
-                logits_NL = self._tuned(task, task.images, pair, "train", "val", bar)
-                if logits_NL is None:
+                found = self._tuned(task, task.images, pair, "train", "val", bar)
+                if found is None:
                     _log.warning("finetune %s: %s: the loss is not finite", task.target, self._named(pair))
                     continue
-                val_score = score(logits_NL, task.label["val"], task.metric)
+                val_score = score(*found, task.metric)
                 _log.info(
                     "finetune %s: %s: val %s %.4f", task.target, self._named(pair), task.metric, val_score
                 )
                 if best is None or val_score > best_score:
-                    best, best_score, val_NL = pair, val_score, logits_NL
+                    best, best_score, val = pair, val_score, found
             if best is None:
                 raise ValueError(
                     f"finetune: the loss on {task.target} is not finite with any of the learning rates "
                     f"{self.learning_rates}; give lower ones."
                 )
-            test_NL = self._tuned(task, task.images, best, "trainval", "test", bar)
-        if test_NL is None:
+            test = self._tuned(task, task.images, best, "trainval", "test", bar)
+        if test is None:
             raise ValueError(
                 f"finetune: {self._named(best)}, chosen on the validation images of {task.target}, gives no "
                 "finite loss on train and val together; leave out the highest learning rate."
             )
-        return Predicted(test_NL, val_NL, self._named(best))
+        (test_NL, test_label), (val_NL, val_label) = test, val
+        return Predicted(test_NL, val_NL, self._named(best), test_label, val_label)
 
     def _tuned(
         self, task: Task, images: TargetImages, pair: tuple[float, float], learnt: str, asked: str, bar: tqdm
-    ) -> Tensor | None:
-        """(N, L) logits of the ``asked`` split on the CPU, or None where learning diverged."""
+    ) -> tuple[Tensor, Tensor] | None:
+        """(N, L) logits of the ``asked`` split and its labels on the CPU; None where learning diverged."""
         rate, decay = pair
         start = bar.n
         with own_randomness(task.seed):
@@ -128,9 +129,8 @@ class FineTune(ClassifierProtocol):
                     bar.update(start + self.steps - bar.n)
                     return None
             model.eval()
-            with torch.no_grad():
-                logits_NL = torch.cat([model(view).float().cpu() for view, _ in images.batches(asked)])
-        return logits_NL if logits_NL.isfinite().all() else None
+            found = answers(model, images.batches(asked))
+        return found if found[0].isfinite().all() else None
 
     def _batches(self, images: TargetImages, split: str) -> Iterator[tuple[Tensor, Tensor]]:
         for epoch in count():

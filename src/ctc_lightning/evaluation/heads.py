@@ -1,6 +1,9 @@
-"""A new linear head for a target, its loss, its random draws. B: batch, F: features, L: classes."""
+"""A new linear head for a target, its loss, its answers, its random draws.
 
-from collections.abc import Iterator
+B: batch, N: images, F: features, L: classes
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -42,6 +45,22 @@ def label_loss(logits_BL: Tensor, label: Tensor) -> Tensor:
     target_BL = label.clamp(min=0).to(logits_BL.dtype)
     total = binary_cross_entropy_with_logits(logits_BL, target_BL, weight=judged_BL, reduction="sum")
     return total / judged_BL.sum().clamp(min=1)
+
+
+@torch.no_grad()
+def answers(
+    model: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """(N, L) float32 logits, and the labels that came with the images, on the CPU.
+
+    Args:
+        model: views to (B, L).
+        batches: of `TargetImages`, whose order and labels differ from the task's where an image stands in for
+            an unreadable one.
+    """
+    parts = [(model(view_BCHW).float().cpu(), label.cpu()) for view_BCHW, label in batches]
+    logits, labels = zip(*parts, strict=True)
+    return torch.cat(logits), torch.cat(labels)
 
 
 @contextmanager

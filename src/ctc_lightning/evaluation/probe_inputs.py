@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from ctc_lightning.evaluation.heads import answers
 from ctc_lightning.evaluation.protocol import TargetImages, Task
 
 _MOST_GIB = 16
@@ -27,8 +28,8 @@ class ProbeInputs(ABC):
         """(B, F) features, without gradient, that the head learns from."""
 
     @abstractmethod
-    def logits(self, head: nn.Module, split: str) -> Tensor:
-        """(N, L) on the CPU: what ``head`` says of a split's frozen features."""
+    def logits(self, head: nn.Module, split: str) -> tuple[Tensor, Tensor]:
+        """(N, L) on the CPU: what ``head`` says of a split's frozen features; and the labels of the rows."""
 
 
 class FrozenFeatures(ProbeInputs):
@@ -49,9 +50,9 @@ class FrozenFeatures(ProbeInputs):
         return x_BX
 
     @torch.no_grad()
-    def logits(self, head: nn.Module, split: str) -> Tensor:
+    def logits(self, head: nn.Module, split: str) -> tuple[Tensor, Tensor]:
         """One product."""
-        return head(self._task.features[split]).cpu()
+        return head(self._task.features[split]).cpu(), self._task.label[split]
 
 
 class TrainModeFeatures(ProbeInputs):
@@ -86,8 +87,6 @@ class TrainModeFeatures(ProbeInputs):
         """f(x) by the batch's statistics; the running ones move."""
         return self._backbone.train()(x_BX.to(self._images.device))
 
-    @torch.no_grad()
-    def logits(self, head: nn.Module, split: str) -> Tensor:
+    def logits(self, head: nn.Module, split: str) -> tuple[Tensor, Tensor]:
         """By the running statistics of the moment."""
-        self._backbone.eval()
-        return torch.cat([head(self._backbone(view)).cpu() for view, _ in self._images.batches(split)])
+        return answers(nn.Sequential(self._backbone.eval(), head), self._images.batches(split))

@@ -131,11 +131,16 @@ class Predicted(NamedTuple):
         test: (N, L) logits on the test split, fitted with the chosen hyper-parameters.
         val: (N, L) logits on the validation split of the model that was chosen there, fitted on train alone.
         chosen: see `Measured`.
+        test_label: the label of each row of ``test``; None: the task's. Of a protocol that reads images, those
+            that came with the images: where one stands in for an unreadable one, they differ from the task's.
+        val_label: likewise of ``val``.
     """
 
     test: Tensor
     val: Tensor
     chosen: str
+    test_label: Tensor | None = None
+    val_label: Tensor | None = None
 
 
 class ClassifierProtocol(Protocol):
@@ -152,9 +157,9 @@ class ClassifierProtocol(Protocol):
         predicted = self.predict(task)
         return classification(
             predicted.test,
-            task.label["test"],
+            task.label["test"] if predicted.test_label is None else predicted.test_label,
             predicted.val,
-            task.label["val"],
+            task.label["val"] if predicted.val_label is None else predicted.val_label,
             task.metric,
             predicted.chosen,
         )

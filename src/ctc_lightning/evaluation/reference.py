@@ -93,19 +93,22 @@ class ReferenceProbe(ClassifierProtocol):
             ValueError: the images are needed and not at hand, or too large; or the probe diverges.
         """
         asked = "val" if self.evaluate_on_val else "test"
-        test_NL, epoch = self._fitted(
+        test_NL, test_label, epoch = self._fitted(
             task, "train" if self.evaluate_on_val else "trainval", asked, best=self.best_epoch_on_test
         )
-        val_NL = test_NL if self.evaluate_on_val else self._fitted(task, "train", "val", best=False)[0]
+        val_NL, val_label = test_NL, test_label
+        if not self.evaluate_on_val:
+            val_NL, val_label, _ = self._fitted(task, "train", "val", best=False)
         notes = {
             f"epoch={epoch} of the {asked} split": self.best_epoch_on_test,
             "BatchNorm in train mode": self.batch_norm_in_train_mode,
             "measured on val": self.evaluate_on_val,
         }
-        return Predicted(test_NL, val_NL, "; ".join(note for note, holds in notes.items() if holds))
+        chosen = "; ".join(note for note, holds in notes.items() if holds)
+        return Predicted(test_NL, val_NL, chosen, test_label, val_label)
 
-    def _fitted(self, task: Task, learnt: str, asked: str, *, best: bool) -> tuple[Tensor, int]:
-        """(N, L) logits of the ``asked`` split on the CPU, and after how many epochs."""
+    def _fitted(self, task: Task, learnt: str, asked: str, *, best: bool) -> tuple[Tensor, Tensor, int]:
+        """(N, L) logits of the ``asked`` split and its labels on the CPU, and after how many epochs."""
         with own_randomness(task.seed):
             inputs = self._inputs(task)
             x_NX, label = inputs.examples(learnt)
@@ -128,16 +131,16 @@ class ReferenceProbe(ClassifierProtocol):
                     sgd.step()
                 cosine.step()
                 if best or epoch == self.epochs:
-                    logits_NL = inputs.logits(head, asked)
+                    logits_NL, asked_label = inputs.logits(head, asked)
                     if not logits_NL.isfinite().all():
                         raise ValueError(
                             f"reference probe: diverged on {task.target} with learning_rate "
                             f"{self.learning_rate}; lower it, or look at the scale of the features."
                         )
-                    here = score(logits_NL, task.label[asked], task.metric) if best else 0.0
+                    here = score(logits_NL, asked_label, task.metric) if best else 0.0
                     if not len(answer) or here > best_score:
                         answer, best_score, best_epoch = logits_NL, here, epoch
-        return answer, best_epoch
+        return answer, asked_label, best_epoch
 
     def _inputs(self, task: Task) -> ProbeInputs:
         if not self.batch_norm_in_train_mode:

@@ -15,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from ctc_lightning.config_errors import plain_errors
 from ctc_lightning.console import set_up_console
 from ctc_lightning.evaluation.protocol import Protocol
-from ctc_lightning.measuring import ImageDigests
+from ctc_lightning.measuring import FAILURES, ImageDigests, Moment
 from ctc_lightning.paths import config_dir
-from ctc_lightning.results import Row
-from ctc_lightning.transfer.subjects import Found, find_subjects
+from ctc_lightning.results import ResultsTable, Row
+from ctc_lightning.transfer.subjects import WHOLE, Found, find_subjects, method_and_seed
 from ctc_lightning.transfer.text import closing_table
 from ctc_lightning.transfer.work import Networks, Work
 
@@ -40,12 +40,18 @@ def transfer(cfg: DictConfig) -> list[Row]:
         raise ValueError("there is no protocol; choose some, for example protocol=[logreg,knn].")
     device = find_device(cfg.device)
     failed: list[Row] = []
-    for folder, found in find_subjects(cfg).items():
+    subjects = find_subjects(cfg)
+    for folder, found in subjects.items():
         while True:
             in_training = cfg.watch and is_in_training(
                 folder
             )  # before looking: what comes later is seen next
-            failed += evaluate(cfg, found, protocols, device)
+            try:
+                failed += evaluate(cfg, found, protocols, device)
+            except FAILURES as error:
+                if len(subjects) == 1:
+                    raise
+                failed.append(note_failure(folder, error))
             if not in_training:
                 break
             time.sleep(_POLL_SECONDS)
@@ -53,6 +59,13 @@ def transfer(cfg: DictConfig) -> list[Row]:
         where = f"{rows[0].run}, epoch {rows[0].epoch}" + (f" and {len(rows) - 1} more" if rows[1:] else "")
         log.warning("failed: %s on %s: %s (%s)", protocol, target, note, where)
     return failed
+
+
+def note_failure(folder: Path, error: Exception) -> Row:
+    """Of a run that cannot be evaluated at all, in its table: the other runs go on."""
+    row = Moment(folder.name, *method_and_seed(folder), -1, -1).failure("setup", WHOLE, str(error))
+    ResultsTable(folder / "results.csv").put([row])
+    return row
 
 
 def group_failures(failed: list[Row]) -> dict[tuple[str, str, str], list[Row]]:

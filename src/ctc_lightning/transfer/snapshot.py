@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
+from ctc_lightning.networks import create_network
 
+_OURS = ("ctc_lightning.networks.", "ctc_lightning.data.")
 _BACKBONE, _CLASSIFIER = "network.backbone.", "network.classifier."
 
 
@@ -163,31 +165,41 @@ def _check_fits(part: nn.Module, state: Mapping[str, Tensor], path: Path) -> Non
 
 
 def check_targets(cfg: Mapping[str, Any], *, trust: bool) -> None:
-    """Refuse a configuration that would run code from outside this package: files may come from strangers.
+    """Refuse a configuration that could run more than our networks and data: files may come from strangers.
 
     Args:
         cfg: plain values, with ``_target_`` at any depth.
         trust: let everything pass.
 
     Raises:
-        ValueError: names the first foreign target.
+        ValueError: names the first target that is none of our classes, or the first interpolation, which
+            could hide one.
     """
-    for target in [] if trust else _targets(cfg):
-        made = get_object(target) if target.startswith("ctc_lightning.") else None
-        if not str(getattr(made, "__module__", None)).startswith("ctc_lightning."):
-            raise ValueError(
-                f"the configuration in the checkpoint would run {target}, which is not of ctc_lightning; set "
-                "trust=true if you know where the file comes from."
-            )
+    for text in [] if trust else _dubious(cfg):
+        raise ValueError(
+            f"the configuration in the checkpoint would run {text}, which is none of ctc_lightning's "
+            "networks and data; set trust=true if you know where the file comes from."
+        )
 
 
-def _targets(node: Any) -> Iterator[str]:
+def _dubious(node: Any) -> Iterator[str]:
     if isinstance(node, Mapping):
+        if "_target_" in node and not _is_ours(str(node["_target_"])):
+            yield str(node["_target_"])
         for key, value in node.items():
-            if key == "_target_":
-                yield str(value)
-            else:
-                yield from _targets(value)
-    elif isinstance(node, list):
+            if key != "_target_":
+                yield from _dubious(value)
+    elif isinstance(node, list | tuple):
         for value in node:
-            yield from _targets(value)
+            yield from _dubious(value)
+    elif isinstance(node, str) and "${" in node:
+        yield node
+
+
+def _is_ours(target: str) -> bool:
+    """Whether it is a class of our networks or data, or `create_network`."""
+    if not target.startswith("ctc_lightning."):
+        return False
+    made = get_object(target)
+    ours = str(getattr(made, "__module__", "")).startswith(_OURS)
+    return ours and (isinstance(made, type) or made is create_network)

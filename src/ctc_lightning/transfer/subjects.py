@@ -89,18 +89,42 @@ def find_subjects(cfg: DictConfig) -> dict[Path, Found]:
             f"there is {' and '.join(chosen) or 'nothing'} to evaluate; give exactly one of run=RUN_DIR, "
             "checkpoint=FILE.ckpt and network.backbone=FAMILY/NAME."
         )
+    _refuse_unused(cfg, chosen[0])
     if cfg.run is not None:
         paths = [cfg.run] if isinstance(cfg.run, str) else list(cfg.run)
-        folders = dict.fromkeys(folder for path in paths for folder in find_runs(Path(path)))
+        folders = dict.fromkeys(folder.resolve() for path in paths for folder in find_runs(Path(path)))
         return {folder: partial(_of_run, cfg, folder) for folder in folders}
     if cfg.checkpoint is not None:
-        file = Path(cfg.checkpoint)
+        file = Path(cfg.checkpoint).resolve()
         home = file.parent.parent if file.parent.name == "checkpoints" else None
-        folder = Path(cfg.output or home or Path(cfg.paths.root) / "checkpoints" / file.stem)
+        folder = Path(
+            cfg.output or home or Path(cfg.paths.root) / "checkpoints" / f"{file.parent.name}_{file.stem}"
+        )
         return {folder: partial(_of_checkpoint, cfg, file, folder)}
-    name = str(backbone).replace("/", "_") + ("" if cfg.network.pretrained else "_untrained")
-    folder = Path(cfg.output or Path(cfg.paths.root) / "baselines" / name)
+    folder = Path(cfg.output or Path(cfg.paths.root) / "baselines" / _baseline(cfg).replace("/", "_"))
     return {folder: partial(_of_backbone, cfg, folder)}
+
+
+def _refuse_unused(cfg: DictConfig, chosen: str) -> None:
+    """Refuse an option that is for another kind of subject: it would be ignored."""
+    given = {
+        "output": ("run",) if cfg.output is not None else (),
+        "watch": ("checkpoint", "network.backbone") if cfg.watch else (),
+        **{f"input.{k}": ("run", "checkpoint") for k, value in cfg.input.items() if value is not None},
+        **{f"source.{k}": ("network.backbone",) for k, value in cfg.source.items() if value is not None},
+        "network.pretrained": ("run", "checkpoint") if cfg.network.pretrained else (),
+    }
+    for option, useless in given.items():
+        if chosen in useless:
+            raise ValueError(f"{option} says nothing to {chosen}=…, which would ignore it; leave it out.")
+
+
+def _baseline(cfg: DictConfig) -> str:
+    """What a plain backbone is called: with its weights, so that two files are two baselines."""
+    weights = cfg.network.pretrained
+    if isinstance(weights, bool):
+        return str(cfg.network.backbone) if weights else f"{cfg.network.backbone}, untrained"
+    return f"{cfg.network.backbone}, {Path(weights).stem}"
 
 
 def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
@@ -111,7 +135,7 @@ def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
         try:
             snapshot = read_snapshot(file)
         except ValueError as error:
-            moment = Moment(folder.name, *_method_and_seed(folder), epoch_in_name(file), -1)
+            moment = Moment(folder.name, *method_and_seed(folder), epoch_in_name(file), -1)
             broken.append(moment.failure(file.name, WHOLE, str(error)))
             continue
         if snapshot.epoch not in {epoch for epoch, _ in snapshots}:
@@ -126,7 +150,7 @@ def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
 
 def _of_checkpoint(cfg: DictConfig, file: Path, folder: Path) -> tuple[Subject, list[Row]]:
     snapshot = read_snapshot(file)
-    if not (folder / "config.yaml").exists():
+    if folder != file.parent.parent:
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(OmegaConf.create(snapshot.config), folder / "config.yaml")
     return _of_snapshots(cfg, {(snapshot.epoch, snapshot.step): snapshot}, folder), []
@@ -140,6 +164,7 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
         source = OmegaConf.to_container(cfg.source)
         own = _own_data(json.dumps(config["data"]), json.dumps(source), trust=cfg.trust)
         expected = first.expected or own.network_input
+        own.show_as(expected)
     else:
         expected = first.expected
     return Subject(
@@ -160,7 +185,7 @@ def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[Subject, list[Row]]:
     expected = published_input(cfg.network.backbone, **cfg.input)
     network = OmegaConf.merge(cfg.network, {"projector": None})
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"data": {"name": None}, "method": cfg.network.backbone, "seed": 0, "network": network}
+    record = {"data": {"name": None}, "method": _baseline(cfg), "seed": 0, "network": network}
     OmegaConf.save(OmegaConf.create(record), folder / "config.yaml", resolve=True)
 
     def make() -> tuple[nn.Module, None]:
@@ -170,7 +195,7 @@ def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[Subject, list[Row]]:
             made = instantiate(network, num_classes=1, image_channels=channels, image_size=size)
         return made.backbone.eval(), None
 
-    return Subject(folder, str(cfg.network.backbone), 0, None, expected, {(0, 0): make}), []
+    return Subject(folder, _baseline(cfg), 0, None, expected, {(0, 0): make}), []
 
 
 @lru_cache(maxsize=1)
@@ -179,7 +204,7 @@ def _own_data(data: str, source: str, *, trust: bool) -> ImageDataModule:
     return own_data({"data": json.loads(data)}, json.loads(source), trust=trust)
 
 
-def _method_and_seed(folder: Path) -> tuple[str, int]:
+def method_and_seed(folder: Path) -> tuple[str, int]:
     """As far as the run's configuration can be read."""
     try:
         config: Any = OmegaConf.load(folder / "config.yaml")

@@ -26,6 +26,7 @@ from ctc_lightning.measuring import (
     missing,
     settings_of,
     source_rows,
+    source_settings,
     task_of,
 )
 from ctc_lightning.results import FAILED, Row
@@ -112,6 +113,11 @@ class Work:
     def run(self, target: str | Sequence[str] | None) -> None:
         """Every moment on every target, see `expand`."""
         targets = list(self.open_targets(target))
+        if not targets and not self.failed and self.subject.own is None:
+            raise ValueError(
+                "there is no target: a plain backbone has no labels of its own; name some, for example "
+                "target=cifar10 or target=suite/small32."
+            )
         for when in self.subject.moments:
             if rows := list(self.at(when, targets)):
                 log.info("%s", progress_line(self.subject, when, rows))
@@ -156,22 +162,28 @@ class Work:
                 if target.name != SOURCE or protocol.measures_source
             }
             with self.claim(when, target.name) as mine:
-                settings = {name: self.settings(p, target, when) for name, p in protocols.items()}
+                try:
+                    settings = {name: self.settings(p, target, when) for name, p in protocols.items()}
+                except FAILURES as error:  # of another moment, which this one is compared to
+                    self.fail(moment, list(protocols), target.name, error)
+                    continue
                 todo = missing(protocols, settings, self.subject.table.rows(), moment, target.name)
                 if not mine:
                     self.elsewhere += len(todo)
                 elif todo:
                     yield from self.on(target, when, todo, settings)
+            if target.data is not own and not any(p.compares_checkpoints for p in protocols.values()):
+                network.forget(target.data)
 
     def source(self, moment: Moment, network: FrozenNetwork) -> Iterator[Row]:
         """The source accuracy, unless the training has measured it."""
-        rows = self.subject.table.rows()
-        done = {(row.protocol, row.epoch, row.step) for row in rows if row.metric != FAILED}
-        if (CLASSIFIER, moment.epoch, moment.step) in done:
-            return
+        assert self.subject.own is not None, "without the source there is nothing to classify"
+        settings = source_settings(network, self.subject.own)
+        for row in self.subject.table.rows():
+            if (row.protocol, row.epoch, row.settings) == (CLASSIFIER, moment.epoch, settings):
+                return
         with self.claim((moment.epoch, moment.step), SOURCE) as mine:
             if mine:
-                assert self.subject.own is not None, "without the source there is nothing to classify"
                 try:
                     rows = source_rows(network, self.subject.own, moment)
                 except FAILURES as error:
