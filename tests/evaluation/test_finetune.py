@@ -146,6 +146,20 @@ def test_the_choice_does_not_look_at_test(task):
     assert not torch.equal(other.test, seen.test)
 
 
+def test_images_are_measured_by_the_labels_that_come_with_them(task):
+    """Where images stand in for unreadable ones, they come in another order than the task's labels."""
+    protocol = finetune(learning_rates=[1e-7, 0.1])
+    for split in ("val", "test"):
+        task.images.view[split] = task.images.view[split].roll(1, 0)
+        task.images.label[split] = task.images.label[split].roll(1, 0)
+    rows = {row.metric: row for row in protocol.measure(task)}
+    predicted = protocol.predict(task)
+    assert rows["top1"].value == pytest.approx(top1(predicted.test, task.images.label["test"]))
+    assert rows["val_top1"].value == pytest.approx(top1(predicted.val, task.images.label["val"]))
+    assert rows["top1"].chosen == "lr=0.1, wd=0"
+    assert min(rows["top1"].value, rows["val_top1"].value) > 0.9
+
+
 def test_epochs_follow_each_other_until_the_steps_are_done(task):
     finetune(steps=7).predict(task)  # 3 batches of 16 in 48 images, 5 in the 88 of train and val
     learnt = [(split, epoch) for split, train, epoch in task.images.opened if train]

@@ -150,12 +150,29 @@ def test_the_best_epoch_on_test_is_the_first_best_of_the_reference(task):
     answers = transcribed(task, "trainval", "test")
     # A test split on which epoch 2 is always right and no other epoch is
     task = replace(task, label={**task.label, "test": answers[1].argmax(1)})
+    task.images.label["test"] = task.label["test"]
     scores = [top1(logits_NL, task.label["test"]) for logits_NL in answers]
     best = 1
     assert max(scores[:best] + scores[best + 1 :]) < scores[best] == 1
     predicted = probe(batch_norm_in_train_mode=True, best_epoch_on_test=True).predict(task)
     assert predicted.chosen == f"epoch={best + 1} of the test split; BatchNorm in train mode"
     torch.testing.assert_close(predicted.test, answers[best], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("switch", ["best_epoch_on_test", "evaluate_on_val", None])
+def test_images_are_measured_by_the_labels_that_come_with_them(task, switch):
+    """Where images stand in for unreadable ones, they come in another order than the task's labels."""
+    protocol = probe(batch_norm_in_train_mode=True, **({switch: True} if switch else {}))
+    expected = protocol.measure(task)
+    for split in ("val", "test"):
+        task.images.view[split] = task.images.view[split].roll(1, 0)
+        task.images.label[split] = task.images.label[split].roll(1, 0)
+    found = protocol.measure(task)
+    assert {row.metric for row in found} >= {"top1", "val_top1"}
+    for row, known in zip(found, expected, strict=True):
+        assert (row.metric, row.chosen) == (known.metric, known.chosen)
+        # the sums of other batches; one image of 30 would change top1 by 0.03
+        assert row.value == pytest.approx(known.value, rel=1e-4)
 
 
 def test_of_equally_good_epochs_the_first_is_taken(task):

@@ -131,8 +131,8 @@ class Predicted(NamedTuple):
         test: (N, L) logits on the test split, fitted with the chosen hyper-parameters.
         val: (N, L) logits on the validation split of the model that was chosen there, fitted on train alone.
         chosen: see `Measured`.
-        test_label: the label of each row of ``test``; None: the task's. Of a protocol that reads images, those
-            that came with the images: where one stands in for an unreadable one, they differ from the task's.
+        test_label: the label of each row of ``test``; None: the task's. A protocol that reads images gives
+            those that came with them: where one stands in for an unreadable one, the order is another.
         val_label: likewise of ``val``.
     """
 
