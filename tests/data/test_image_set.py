@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ctc_lightning.data import ImageFiles, ImageSet
 from ctc_lightning.data.image_set import join
+from ctc_lightning.data.shards import ShardFiles
 
 CLASSES = {"class": ("cat", "dog")}
 
@@ -69,3 +71,14 @@ def test_two_kinds_are_our_own_mistake(tmp_path):
     for first, second in ((files, in_memory(1)), (in_memory(1), files)):
         with pytest.raises(AssertionError, match="in one way"):
             join(first, second)
+
+
+def test_images_in_shards_are_refused_in_one_sentence(tmp_path):
+    def shards(split, number):
+        nowhere, at = np.zeros(0, np.bytes_), np.arange(number)
+        place = {"url": str(tmp_path), "split": split, "position": at, "images_a_shard": 2}
+        return ShardFiles(Path(), nowhere, {"class": torch.arange(number)}, CLASSES, **place)
+
+    with pytest.raises(ValueError, match="are shards: protocols that train on images need files or") as error:
+        join(shards("train", 3), shards("val", 2))
+    assert str(tmp_path) in str(error.value)

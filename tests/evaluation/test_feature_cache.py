@@ -1,6 +1,7 @@
 """Features on disk: computed once, whole or not there, found by all that they depend on."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 from safetensors import safe_open
 
 from ctc_lightning.data import ImageFiles, ImageSet
+from ctc_lightning.data.shards import ShardFiles
+from ctc_lightning.evaluation import feature_cache
 from ctc_lightning.evaluation.feature_cache import (
     FeatureCache,
     digest_of,
@@ -157,3 +160,40 @@ def test_files_differ_by_folder_names_and_order(tmp_path):
     ]
     assert len(set(digests)) == len(digests)
     assert files(tmp_path, b"1.png", b"2.png") == digests[0]
+
+
+def shards(url, split="train", position=(0, 1, 2), **changed):
+    """As they are read: names that are files there are none."""
+    place = {"url": str(url), "split": split, "position": np.array(position), "images_a_shard": 2}
+    return ShardFiles(Path(), np.zeros(0, np.bytes_), {"y": torch.arange(len(position))}, **place, **changed)
+
+
+def test_images_in_shards_differ_by_place_split_and_position(tmp_path, monkeypatch):
+    several = [
+        shards(tmp_path),
+        shards(tmp_path / "other"),
+        shards(tmp_path, "val"),
+        shards(tmp_path, position=(0, 2, 1)),
+        shards(tmp_path, position=(0, 1)),
+        shards("s3://bucket/train"),
+        shards("s3://other/train"),
+        shards(tmp_path).rows(torch.tensor([2, 0])),
+    ]
+    digests = [digest_of_images(files) for files in several]
+    assert len(set(digests)) == len(digests)
+    monkeypatch.chdir(tmp_path.parent)
+    for same in (shards(tmp_path.name), shards(tmp_path, cache_dir="elsewhere")):
+        assert digest_of_images(same) == digests[0]
+
+
+def test_pixels_are_not_copied_all_at_once(tmp_path, monkeypatch):
+    """As those of a memory-mapped file, which lie there with the channels innermost."""
+    pixel_NSSC = np.random.default_rng(0).integers(0, 256, (50, 10, 10, 3), np.uint8)
+    np.save(tmp_path / "train.npy", pixel_NSSC)
+    mapped = torch.from_numpy(np.load(tmp_path / "train.npy", mmap_mode="c")).permute(0, 3, 1, 2)
+    whole = digest_of_images(ImageSet(mapped, {}))
+    monkeypatch.setattr(feature_cache, "_CHUNK", 2000)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        in_parts = digest_of_images(ImageSet(mapped, {}))
+    assert in_parts == whole
+    assert 0 < max(event.cpu_memory_usage for event in profile.events()) <= 2000 + 64  # and its alignment

@@ -1,11 +1,15 @@
 """Images for protocols that train: every image once, or shuffled views; a network of one's own."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from ctc_lightning.data import Digits, RandomCrop
 from ctc_lightning.data.network_input import NetworkInput
+from ctc_lightning.data.shards import ShardFiles
 from ctc_lightning.evaluation.module_images import ModuleImages
 
 SIZES = {"train": 40, "val": 20, "test": 30}
@@ -128,3 +132,14 @@ def test_each_copy_of_the_network_is_ones_own(images, network):
 def test_no_global_random_number_is_drawn(images, global_randomness_untouched):
     for train in (False, True):
         list(images.batches("train", batch_size=8, train=train))
+
+
+def test_images_in_shards_are_refused_before_anything_is_learnt(images, data):
+    of_train = data.image_sets["source"]["train"]
+    nowhere, at = np.zeros(0, np.bytes_), np.arange(len(of_train))
+    shards = ShardFiles(
+        Path(), nowhere, of_train.labels, url="s3://x", split="train", position=at, images_a_shard=9
+    )
+    data.image_sets = {"source": {**data.image_sets["source"], "train": shards}}
+    with pytest.raises(ValueError, match="the images in s3://x are shards"):
+        next(images.batches("train", batch_size=8, train=True))

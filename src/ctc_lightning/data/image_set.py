@@ -82,7 +82,13 @@ Images = ImageSet | ImageFiles
 
 
 def join(first: Images, second: Images) -> Images:
-    """The images of both, in order; the labels that both have."""
+    """The images of both, in order; the labels that both have.
+
+    Raises:
+        ValueError: see `check_not_in_shards`.
+    """
+    for images in (first, second):
+        check_not_in_shards(images)
     labels = {k: torch.cat([y, second.labels[k]]) for k, y in first.labels.items() if k in second.labels}
     if isinstance(first, ImageSet) and isinstance(second, ImageSet):
         return ImageSet(torch.cat([first.image, second.image]), labels, first.classes)
@@ -91,6 +97,19 @@ def join(first: Images, second: Images) -> Images:
     paths = [files.path(row) for files in (first, second) for row in range(len(files))]
     root = Path(os.path.commonpath([first.root, second.root]))
     return ImageFiles.of(root, paths, labels, first.classes)
+
+
+def check_not_in_shards(images: Images) -> None:
+    """Refuse images that are no files of their own.
+
+    Raises:
+        ValueError: they lie in shards.
+    """
+    if isinstance(images, ImageFiles) and len(images.name) != len(images):
+        raise ValueError(
+            f"the images in {getattr(images, 'url', images.root)} are shards: protocols that train on images "
+            "need files or images in memory, so choose the data set that the shards were made from."
+        )
 
 
 class Samples(NamedTuple):

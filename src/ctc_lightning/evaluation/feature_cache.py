@@ -6,7 +6,7 @@ N: images, F: features
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ctc_lightning.data.image_set import Images, ImageSet
+from ctc_lightning.data.shards import ShardFiles, is_remote
 
 Extracted = tuple[Tensor, Tensor]
 """(N, F) float32 features and (N,) int64 rows, as `extract_features` returns them."""
+
+_CHUNK = 2**26  # bytes that are copied at a time: images may be a file that does not fit in memory
 
 
 class FeatureCache:
@@ -67,21 +70,30 @@ def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
-        digest.update(_bytes(tensor))
+        for part in _parts(tensor):
+            digest.update(part.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
 def digest_of_images(images: Images) -> str:
     """16 hexadecimal digits: of the pixels in memory; of files, where they are and what they are called.
 
-    A file whose pixels change under the same name is not noticed.
+    Of images in shards: where the shards are, which split, and each image's place in it. A file whose pixels
+    change under the same name is not noticed.
     """
     if isinstance(images, ImageSet):
         return digest_of_tensors({"image": images.image})
+    if isinstance(images, ShardFiles):
+        url = images.url if is_remote(images.url) else str(Path(images.url).resolve())
+        return digest_of([url, images.split, digest_of_tensors({"at": torch.from_numpy(images.position)})])
     digest = hashlib.blake2b(f"{images.root.resolve()} {images.name.dtype};".encode(), digest_size=8)
     digest.update(images.name.tobytes())
     return digest.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
+def _parts(tensor: Tensor) -> Iterator[Tensor]:
+    """Rows that follow each other, contiguous on the CPU."""
+    rows = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
+    at_once = max(1, _CHUNK // max(1, rows[:1].nbytes))
+    for part in rows.split(at_once):
+        yield part.cpu().contiguous()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ctc_lightning.data.data_module import ImageDataModule
-from ctc_lightning.data.image_set import join
+from ctc_lightning.data.image_set import check_not_in_shards, join
 from ctc_lightning.data.sampler import EpochBatches
 from ctc_lightning.evaluation.protocol import TargetImages
 
@@ -37,8 +37,13 @@ class ModuleImages(TargetImages):
     def batches(
         self, split: str, *, batch_size: int | None = None, train: bool = False, epoch: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `TargetImages.batches`; a training batch has at most as many images as there are."""
+        """See `TargetImages.batches`; a training batch has at most as many images as there are.
+
+        Raises:
+            ValueError: the images lie in shards.
+        """
         splits = self.data.image_sets[self.images]
+        check_not_in_shards(splits["train"])  # at once, not where train and val are joined at the end
         if split == TRAINVAL and TRAINVAL not in splits:
             joined = {TRAINVAL: join(splits["train"], splits["val"])}
             self.data.image_sets = {**self.data.image_sets, self.images: {**splits, **joined}}
