@@ -2,9 +2,11 @@
 
 # N images of a split, L classes
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -138,8 +140,6 @@ def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> l
 
 def _check_known(names: Sequence[str], own: ImageDataModule | None) -> None:
     """Refuse a misspelt name before anything is measured."""
-    if any(override.startswith("hydra.searchpath=") for override in _overrides()):
-        return  # a data set of the user's own
     labels = list(own.targets) if own is not None else []
     for name in names:
         if name not in labels and name.partition("/")[0] not in _data_sets():
@@ -168,7 +168,15 @@ def is_external(target: str | Sequence[str] | None, own_name: str) -> bool:
 
 
 def _data_sets() -> list[str]:
-    return sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
+    """Those of this package, and those in folders that ``hydra.searchpath`` adds."""
+    searched = re.findall(r"file://([^,\]'\"]+)", " ".join(_searchpath()))
+    folders = [config_dir(), *map(Path, searched)]
+    return sorted({path.stem for folder in folders for path in (folder / "data").glob("*.yaml")})
+
+
+def _searchpath() -> list[str]:
+    given = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
+    return [override for override in given if override.startswith("hydra.searchpath=")]
 
 
 def _suite(name: str) -> list[str]:
@@ -239,13 +247,8 @@ def data_config(data_set: str) -> DictConfig:
     Raises:
         HydraException: there is no such file, or it cannot be composed.
     """
-    searched = [override for override in _overrides() if override.startswith("hydra.searchpath=")]
-    overrides = [f"data={data_set}", *searched]
+    overrides = [f"data={data_set}", *_searchpath()]
     if GlobalHydra.instance().is_initialized():
         return compose("train", overrides).data
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return compose("train", overrides).data
-
-
-def _overrides() -> Sequence[str]:
-    return HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []

@@ -5,7 +5,7 @@ import timm
 from torchvision.models import ResNet50_Weights
 
 from ctc_lightning.data.network_input import NetworkInput
-from ctc_lightning.evaluation.published_input import published_input
+from ctc_lightning.evaluation.published_input import published_fit, published_input
 
 
 def test_torchvisions_weights_expect_what_their_transform_does():
@@ -54,3 +54,12 @@ def test_of_networks_without_published_weights_everything_must_be_given():
 def test_values_that_do_not_fit_each_other_are_refused(given):
     with pytest.raises(ValueError, match=r"input\."):
         published_input("torchvision/resnet18", **given)
+
+
+def test_images_are_cut_as_for_the_published_accuracy():
+    published = timm.get_pretrained_cfg("vit_tiny_patch16_224")
+    assert published_fit("timm/vit_tiny_patch16_224") == {
+        "crop_share": published.crop_pct,
+        "interpolation": published.interpolation,
+    }
+    assert published_fit("torchvision/resnet18") == {}

@@ -88,7 +88,8 @@ def evaluate(
         return broken
     networks = Networks(subject, device, ImageDigests(), keep_features=cfg.keep_features)
     options: Any = OmegaConf.to_container(cfg.data)
-    work = Work(subject, protocols, networks, options)
+    given = {name: value for name, value in options.items() if value is not None}
+    work = Work(subject, protocols, networks, {**subject.fit, **given})
     work.run(cfg.target)
     log.info("%s", closing_table(subject, protocols))
     if work.elsewhere:

@@ -15,7 +15,7 @@ from torch import nn
 
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
-from ctc_lightning.evaluation.published_input import published_input
+from ctc_lightning.evaluation.published_input import published_fit, published_input
 from ctc_lightning.measuring import Moment
 from ctc_lightning.results import ResultsTable, Row
 from ctc_lightning.targets import Target, is_external
@@ -49,6 +49,7 @@ class Subject:
         expected: what the network was trained to see.
         moments: when -> makes backbone and classifier (None without one); ascending.
         last_epoch: that the training is to reach.
+        fit: how its published accuracy cut the images: options of target data where none are given.
         targets: those that have been opened, by name.
     """
 
@@ -59,6 +60,7 @@ class Subject:
     expected: NetworkInput
     moments: dict[When, Callable[[], tuple[nn.Module, nn.Linear | None]]]
     last_epoch: int = 0
+    fit: dict[str, Any] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
 
     @property
@@ -195,7 +197,9 @@ def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[Subject, list[Row]]:
             made = instantiate(network, num_classes=1, image_channels=channels, image_size=size)
         return made.backbone.eval(), None
 
-    return Subject(folder, _baseline(cfg), 0, None, expected, {(0, 0): make}), []
+    return Subject(
+        folder, _baseline(cfg), 0, None, expected, {(0, 0): make}, fit=published_fit(cfg.network.backbone)
+    ), []
 
 
 @lru_cache(maxsize=1)
