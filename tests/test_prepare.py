@@ -72,7 +72,7 @@ def prepared(tree, tmp_path_factory):
 def stored(output, split):
     """Index -> (label, JPEG), as litdata itself reads the shards."""
     samples = list(litdata.StreamingDataset(str(output / split)))
-    images = {sample["index"]: (sample["label"], bytes(sample["image"])) for sample in samples}
+    images = {index: (label, bytes(image)) for image, label, index in samples}
     assert len(images) == len(samples), "an index twice"
     return images
 
@@ -90,7 +90,7 @@ def test_every_image_is_there_once_under_the_index_and_label_of_the_folder(prepa
     arrays = load_file(prepared[0] / f"{split}.safetensors")
     np.testing.assert_array_equal(arrays["label"], label_N)
     shards = litdata.StreamingDataset(str(prepared[0] / split))
-    assert [shards[int(position)]["index"] for position in arrays["position"]] == list(range(len(names)))
+    assert [shards[int(position)][2] for position in arrays["position"]] == list(range(len(names)))
 
 
 def test_training_images_lie_in_random_order_others_in_theirs(prepared):

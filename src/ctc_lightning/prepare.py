@@ -156,7 +156,8 @@ def write_split(
         if isinstance(data, UnreadableImage):
             problems.append(data)
             continue
-        shards[position] = {"image": data, "label": int(label_N[index]), "index": index}
+        # not a dict: where pyarrow is installed, litdata would write dicts twice, as rows too
+        shards[position] = (data, int(label_N[index]), index)
         position_N[index] = position
         position += 1
         num_bytes += len(data)

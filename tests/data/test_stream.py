@@ -262,8 +262,8 @@ def test_shards_that_are_not_complete_are_refused(tmp_path, tree):
     manifest.write_text(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="holds no complete shards"):
         data_module(tmp_path / "shards")
-    manifest.write_text(json.dumps({**json.loads(whole), "format": 2}))
-    with pytest.raises(ValueError, match=r"shards of format 2, must be 1: prepare them anew\.$"):
+    manifest.write_text(json.dumps({**json.loads(whole), "format": 1}))
+    with pytest.raises(ValueError, match=r"shards of format 1, must be 2: prepare them anew\.$"):
         data_module(tmp_path / "shards")
 
 

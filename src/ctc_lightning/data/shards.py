@@ -23,7 +23,7 @@ from torch import Tensor
 from ctc_lightning.data.image_set import ImageFiles
 
 MANIFEST = "prepared.json"
-FORMAT = 1
+FORMAT = 2  # of a sample: (JPEG, label, row of the files)
 IMAGES_A_SHARD = 2048  # about 50 MB at 256 pixels
 OPEN_SHARDS = 64  # that each process maps into its memory
 ABSENT = -1  # the position of an image that could not be read when the shards were made
@@ -108,7 +108,7 @@ class ShardImage(NamedTuple):
         if self.position == ABSENT:
             raise FileNotFoundError(ENOENT, "it was unreadable when the shards were made")
         shards = _opened(f"{self.url}/{self.split}", self.cache_dir, os.getpid())
-        return bytes(shards[self.position]["image"])
+        return bytes(shards[self.position][0])
 
 
 def read_manifest(url: str) -> dict[str, Any]:
