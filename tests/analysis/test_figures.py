@@ -55,7 +55,7 @@ def test_the_legend_names_the_methods_once(figure):
     (legend,) = (legend for part in figure.subfigs for legend in part.legends)
     names = [text.get_text() for text in legend.get_texts()]
     assert names[:2] == ["CE", "CTC, temporal queue"]
-    assert "lowest to highest of 3 seeds" in names
+    assert "range of 3 seeds" in names
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])

@@ -127,7 +127,7 @@ def _legend(shown: Shown, *, with_star: bool) -> list[Artist]:
     num_others = shown.trained["method"].nunique() - len(shown.paint)
     handles = legend_handles(shown.paint, shown.marks, num_others, shown.backbones)
     if (seeds := shown.trained["seed"].nunique()) > 1:
-        handles.append(Patch(color=INK, alpha=0.2, lw=0, label=f"lowest to highest of {seeds} seeds"))
+        handles.append(Patch(color=INK, alpha=0.2, lw=0, label=f"range of {seeds} seeds"))
     if with_star and any(map(is_baseline, shown.paint)):
         handles.append(Line2D([], [], color=INK, marker="*", ls="", ms=13, label="CE, stopped early"))
     return handles

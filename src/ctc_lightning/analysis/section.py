@@ -1,7 +1,7 @@
 """All that is found out about one data set: for the terminal, in Markdown, for the page, as figures."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -22,6 +22,7 @@ from ctc_lightning.analysis.trade_off import HEADLINES, headline, protocols_of, 
 from ctc_lightning.analysis.view import log_odds_markdown, log_odds_text, view_all
 
 ON_TERMINAL = 10  # methods
+_PACKAGES = ("torch", "pytorch-lightning", "scikit-learn")  # that numbers depend on most
 
 
 class Findings(NamedTuple):
@@ -98,7 +99,7 @@ def _ranking(runs: pd.DataFrame, protocol: str) -> pd.DataFrame | None:
 
 
 def _origin(runs: pd.DataFrame) -> str:
-    """One line: how many runs and seeds, on what hardware, from which commit, in how many minutes."""
+    """One line: how many runs and seeds, how long, on what hardware, from which commit and versions."""
     trained = runs[~runs["plain"]]
     paths = (trained if len(trained) else runs)["path"].unique()
     records = [read_provenance(path) for path in paths]
@@ -113,7 +114,15 @@ def _origin(runs: pd.DataFrame) -> str:
     )
     if unfinished := sum(record.get("status") == "running" for record in records):
         counted += f" ({unfinished} unfinished: the last epoch so far counts as the end)"
-    return f"{counted}; hardware: {hardware}; commit: {commit}"
+    versions = " and ".join(dict.fromkeys(_versions(record) for record in records))
+    return f"{counted}; hardware: {hardware}; commit: {commit}; {versions}"
+
+
+def _versions(record: dict[str, Any]) -> str:
+    """``torch 2.6.0, …``, as far as the run wrote them down."""
+    known = record.get("versions") or {}
+    shown = [f"{name} {known[name]}" for name in _PACKAGES if name in known]
+    return ", ".join(shown) or "versions: unknown"
 
 
 def _plural(count: int, noun: str) -> str:
