@@ -301,7 +301,7 @@ def test_a_protocol_that_fails_stands_in_the_table_and_the_others_go_on(make, tr
 def test_a_target_whose_images_fail_stands_in_the_table_and_the_others_go_on(
     make, trainer, module, protocols, monkeypatch
 ):
-    callback = make(targets=["digits/source", "digit"], data={"num_train": 50, "num_val": 30, "num_test": 40})
+    callback = make(targets=["glyphs/hue", "digit"], data={"num_train": 50, "num_val": 30, "num_test": 40})
     callback.setup(trainer, module, "fit")
     other = callback._targets[0].data
 
@@ -311,7 +311,7 @@ def test_a_target_whose_images_fail_stands_in_the_table_and_the_others_go_on(
     monkeypatch.setattr(other, "evaluation_batches", unreadable)
     callback.probe(trainer, module, finished=3)
     assert failures(callback) == {
-        (protocol, "digits/source"): "the disk is gone" for protocol in ("first", "second")
+        (protocol, "glyphs/hue"): "the disk is gone" for protocol in ("first", "second")
     }
     assert [task.target for task in protocols["first"]._asked] == ["digit"]
     assert all(
