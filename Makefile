@@ -28,7 +28,7 @@ demo: setup  ## Train cross-entropy and CTC on glyphs; print the table, draw the
 TRANSFER = $(BIN)/python -m ctc_lightning.transfer run=$(RUNS)/trade_off target=[own,digits/digit] \
 	protocol=[whitened,scores,geometry] num_threads=1
 
-trade-off: setup  ## Three seeds of four methods on glyphs and digits, every checkpoint on every target (15 minutes)
+trade-off: setup  ## Three seeds of four methods on glyphs and digits, every checkpoint on every target (about 15 minutes)
 	rm -rf $(RUNS)/trade_off
 	$(BIN)/python -m ctc_lightning.train -m sweep=trade_off_glyphs hydra.sweep.dir=$(RUNS)/trade_off/glyphs
 	$(BIN)/python -m ctc_lightning.train -m sweep=trade_off_digits hydra.sweep.dir=$(RUNS)/trade_off/digits
