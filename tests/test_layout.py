@@ -22,14 +22,15 @@ LAYERS = [
     {"batch", "distributed", "paths", "results"},
     {"key_encoder", "memory", "networks", "optim", "data", "metrics"},
     {"evaluation"},  # its scores are metrics
-    {"snapshot", "targets"},
+    {"estimators", "targets"},
     {"measuring"},
     {"contrast"},  # reads the keys that a memory hands out
     {"stage"},
     {"module"},
     {"callbacks", "loggers"},
     {"analysis", "checkpoint", "config_errors", "console"},
-    {"train", "transfer", "report", "prepare"},
+    {"train", "transfer", "report", "prepare", "export"},
+    {"information"},  # transfer's work with other protocols
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
