@@ -49,6 +49,9 @@ class FakeImages(TargetImages):
         self.opened.append(split)
         yield from zip(self.view[split].split(32), self.label[split].split(32), strict=True)
 
+    def inputs(self, split):
+        yield self.view[split], torch.arange(len(self.view[split]))
+
 
 @pytest.fixture
 def task():

@@ -215,7 +215,7 @@ def test_watching_waits_for_a_run_in_training(run_dir, monkeypatch):
         shutil.move(hidden, late)
         record.write_text('{"status": "finished"}')
 
-    monkeypatch.setattr("ctc_lightning.transfer.__main__.time.sleep", finish)
+    monkeypatch.setattr("ctc_lightning.transfer.evaluation.time.sleep", finish)
     assert evaluate(f"run={run_dir}", "watch=true", *WHITENED) == []
     assert measured(run_dir) == ALL
 

@@ -57,3 +57,13 @@ class ModuleImages(TargetImages):
                 self.data.transfer_batch_to_device(loaded, self.device, 0), 0
             )
             yield batch.view, label_N[batch.index]
+
+    def inputs(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `TargetImages.inputs`."""
+        for batch in self.data.evaluation_batches(self.images, split, self.device):
+            yield batch.view, batch.index
+
+    @property
+    def shown(self) -> object:
+        """The image set."""
+        return self.data.image_sets[self.images]["test"]

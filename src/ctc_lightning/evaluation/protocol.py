@@ -38,6 +38,18 @@ class TargetImages(ABC):
             epoch: with ``train``, which draw.
         """
 
+    @abstractmethod
+    def inputs(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """(B, C, H, W) float32 views, as the network sees them, and (B,) int64 rows, on ``device``.
+
+        Sorted by row (stable), they are in the order of `Task.features`.
+        """
+
+    @property
+    def shown(self) -> object:
+        """What the images are: the same object for the same images, whatever the network and the label."""
+        return self
+
 
 @dataclass(frozen=True)
 class Task:
@@ -86,6 +98,7 @@ class Measured(NamedTuple):
         high: likewise.
         n: images, or episodes, that it is the mean of.
         chosen: the hyper-parameters, as ``C=0.1``; empty without any.
+        note: what to know about it; empty if nothing.
     """
 
     metric: str
@@ -94,6 +107,7 @@ class Measured(NamedTuple):
     high: float = nan
     n: int = 0
     chosen: str = ""
+    note: str = ""
 
 
 class Protocol(ABC):
@@ -103,12 +117,14 @@ class Protocol(ABC):
         uses_images: whether `Task.images` is needed; such a protocol cannot run during training.
         measures_source: whether it also measures the task of the training.
         compares_checkpoints: whether `Task.compared_to` is needed.
+        needs_labels: whether the label makes a difference: if not, images with several are measured once.
         settings: everything that its numbers depend on, as plain values: all constructor arguments by name.
     """
 
     uses_images: bool = False
     measures_source: ClassVar[bool] = False
     compares_checkpoints: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = True
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from ctc_lightning.evaluation.feature_cache import FeatureCache
 from ctc_lightning.evaluation.protocol import Protocol
@@ -118,7 +119,7 @@ class Work:
                 "there is no target: a plain backbone has no labels of its own; name some, for example "
                 "target=cifar10 or target=suite/small32."
             )
-        for when in self.subject.moments:
+        for when in tqdm(self.subject.moments, desc=self.subject.folder.name, leave=False, disable=None):
             if rows := list(self.at(when, targets)):
                 log.info("%s", progress_line(self.subject, when, rows))
             self.networks.forget_before(when)
@@ -154,13 +155,17 @@ class Work:
         own = self.subject.own
         if own is not None and network.classifier is not None:
             yield from self.source(moment, network)
-            targets = [*targets, Target(SOURCE, own, SOURCE, own.source_label)]
+            targets = [Target(SOURCE, own, SOURCE, own.source_label), *targets]
+        shown: set[int] = set()
         for target in targets:
+            images = id(target.data.image_sets[target.images]["test"])
             protocols = {
                 name: protocol
                 for name, protocol in self.protocols.items()
-                if target.name != SOURCE or protocol.measures_source
+                if (target.name != SOURCE or protocol.measures_source)
+                and (protocol.needs_labels or images not in shown)
             }
+            shown.add(images)
             with self.claim(when, target.name) as mine:
                 try:
                     settings = {name: self.settings(p, target, when) for name, p in protocols.items()}

@@ -1,0 +1,120 @@
+"""What stands for the input X: its pixels, a fixed random projection of them, or a fixed encoder's features.
+
+N: images, B: images of a batch, C: channels, H: height, W: width, P: pixels, D: dimensions
+"""
+
+from abc import ABC, abstractmethod
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ctc_lightning.evaluation.protocol import TargetImages
+from ctc_lightning.networks.backbone import create_backbone
+
+
+class Inputs(ABC):
+    """X of a target's test images, computed once for all checkpoints and estimators that ask in a row."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, Tensor] | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The class's name and its public attributes, which are the constructor's arguments."""
+        own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return {"x": type(self).__qualname__, **own}
+
+    def of(self, images: TargetImages) -> Tensor:
+        """(N, D) float32 in the order of `Task.features`, on the images' device."""
+        if self._known is None or self._known[0] is not images.shown:
+            found, rows = [], []
+            for view, index in images.inputs("test"):
+                found.append(self(view).float())
+                rows.append(index)
+            order_N = torch.cat(rows).argsort(stable=True)
+            self._known = images.shown, torch.cat(found)[order_N]
+        return self._known[1]
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """In the column protocol."""
+
+    @abstractmethod
+    def __call__(self, view: Tensor) -> Tensor:
+        """(B, D) of (B, C, H, W) images, standardised as the network sees them."""
+
+
+class Pixels(Inputs):
+    """X = all pixels: D = C · H · W."""
+
+    name = "pixels"
+
+    def __call__(self, view: Tensor) -> Tensor:
+        """Flatten."""
+        return view.flatten(1)
+
+
+class Projection(Inputs):
+    """X = R x / √P, R (P, D) standard normal and fixed: what is read in D dimensions is at most I(x; T).
+
+    Args:
+        dims: D >= 1.
+        seed: of R.
+    """
+
+    def __init__(self, *, dims: int, seed: int) -> None:
+        super().__init__()
+        if dims < 1:
+            raise ValueError(f"x=projection: dims is {dims}; it must be at least 1.")
+        self.dims, self.seed = dims, seed
+        self._matrix_PD = torch.empty(0, dims)
+
+    @property
+    def name(self) -> str:
+        """With D."""
+        return f"projection{self.dims}"
+
+    def __call__(self, view: Tensor) -> Tensor:
+        """Project."""
+        pixels_BP = view.flatten(1)
+        if len(self._matrix_PD) != pixels_BP.shape[1]:
+            drawn = torch.Generator().manual_seed(self.seed)
+            self._matrix_PD = torch.randn(pixels_BP.shape[1], self.dims, generator=drawn)
+        return pixels_BP @ self._matrix_PD.to(view) / sqrt(pixels_BP.shape[1])
+
+
+class Encoder(Inputs):
+    """X = e(x), a fixed backbone's pooled features, the same for every checkpoint.
+
+    Args:
+        backbone: family/model, see `ctc_lightning.networks.create_backbone`.
+        pretrained: true for published weights, or a file; false: random weights, drawn from ``seed``.
+        seed: of weights that are not loaded.
+    """
+
+    def __init__(self, *, backbone: str, pretrained: bool | str, seed: int) -> None:
+        super().__init__()
+        self.backbone, self.pretrained, self.seed = backbone, pretrained, seed
+        self._network: torch.nn.Module | None = None
+        self._made_for: tuple[int, int] = (0, 0)
+
+    @property
+    def name(self) -> str:
+        """Of the backbone."""
+        return self.backbone.replace("/", "_")
+
+    @torch.no_grad()
+    def __call__(self, view: Tensor) -> Tensor:
+        """Encode."""
+        seen = (view.shape[1], view.shape[2])
+        if self._network is None or self._made_for != seen:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed)
+                self._network = create_backbone(
+                    self.backbone, pretrained=self.pretrained, image_channels=seen[0], image_size=seen[1]
+                ).eval()
+            self._made_for = seen
+        return self._network.to(view.device)(view)

@@ -1,0 +1,202 @@
+"""I(X;T) and I(T;Y) as protocols: cross-fitted on the test images, judged on what was held out.
+
+N: test images, M: those that are used, C: dimensions of X, F: features, L: classes, K: folds
+"""
+
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from scipy.stats import t as student_t
+from sklearn.model_selection import KFold, StratifiedKFold
+from torch import Tensor
+
+from ctc_lightning.estimators import Estimate, Estimator, Pairs
+from ctc_lightning.evaluation.protocol import Measured, Protocol, Task
+from ctc_lightning.information.inputs import Inputs
+
+INFORMATION, UPPER, TRAIN = "information", "information_upper", "information_train"
+_NEAR_CEILING = 0.95
+_GAP = (0.1, 0.1)  # in nats and as a share of the training value: what is more is said
+
+
+class _CrossFitted(Protocol):
+    """The mean over K folds of an estimate on the fold, fitted on the other folds.
+
+    Rows, in nats: ``information``, the held-out estimate; ``information_upper``, an upper bound where the
+    estimator has one; ``information_train``, the estimate on the pairs that it was fitted on. Intervals are
+    95 % t-intervals over folds. Notes say where an estimate is within 5 % of the ceiling that its number of
+    pairs sets, and where the training estimate is well above the held-out one.
+
+    Args:
+        estimator: which.
+        folds: K >= 3.
+        max_images: at most so many test images, drawn with the task's seed, the same for every checkpoint.
+
+    Raises:
+        ValueError: fewer than 3 folds, or fewer images than folds.
+    """
+
+    measures_source = True
+
+    def __init__(self, *, estimator: Estimator, folds: int, max_images: int) -> None:
+        if folds < 3:
+            raise ValueError(f"information: folds is {folds}; a spread over splits needs at least 3.")
+        if max_images < folds:
+            raise ValueError(f"information: max_images is {max_images}; it must be at least folds={folds}.")
+        self.estimator, self.folds, self.max_images = estimator, folds, max_images
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the protocol and of its parts."""
+        parts = {k: v for k, v in vars(self).items() if hasattr(v, "settings")}
+        described = {name: [type(part).__qualname__, part.settings] for name, part in parts.items()}
+        return {**super().settings, **described}
+
+    def drawn(self, task: Task) -> Tensor:
+        """(M,) rows of the test images that are used, ascending."""
+        num_images = len(task.features["test"])
+        if num_images < self.folds:
+            raise ValueError(
+                f"information: {task.target} has {num_images} test images for {self.folds} folds; add images."
+            )
+        if num_images <= self.max_images:
+            return torch.arange(num_images)
+        draw = torch.Generator().manual_seed(task.seed)
+        return torch.randperm(num_images, generator=draw)[: self.max_images].sort().values
+
+    def estimate(self, pairs: Pairs, label_M: Tensor | None, seed: int, chosen: str) -> list[Measured]:
+        """Cross-fit; ``label_M``: keep its classes' shares in every fold."""
+        count = len(pairs.y_NE)
+        options = {"n_splits": self.folds, "shuffle": True, "random_state": seed}
+        splits = (
+            KFold(**options).split(torch.zeros(count))
+            if label_M is None
+            else StratifiedKFold(**options).split(torch.zeros(count), label_M)
+        )
+        held_out: list[Estimate] = []
+        train: list[float] = []
+        for fold, (fitted_on, judged_on) in enumerate(splits):
+            known, unseen = (pairs.rows(torch.from_numpy(rows)) for rows in (fitted_on, judged_on))
+            fitted = self.estimator.fit(known, seed=seed + fold)
+            held_out.append(fitted(unseen))
+            if self.estimator.learns:
+                train.append(fitted(known).value)
+        chosen = f"{chosen}folds={self.folds}"
+        note = "; ".join(_flags(held_out, train))
+        value = [one.value for one in held_out]
+        measured = [_over_folds(INFORMATION, value, count, chosen, note)]
+        upper = [one.upper for one in held_out]
+        if upper[0] == upper[0]:  # not NaN
+            measured.append(_over_folds(UPPER, upper, count, chosen, ""))
+        if train:
+            measured.append(_over_folds(TRAIN, train, count, chosen, ""))
+        return measured
+
+
+class InputInformation(_CrossFitted):
+    """I(X; T_σ), T_σ = (T − mean)/rms + σ ε: what the features, seen through noise, tell of the input.
+
+    T = f(x) is a deterministic function with continuous values: I(X;T) itself is infinite, and an estimate
+    of it says what its estimator can reach. With noise of a stated size the information is finite; σ is in
+    units of the features' root mean square deviation, one number for all dimensions. The noise is the same
+    draw for every checkpoint.
+
+    Args:
+        estimator: of I(X; T_σ).
+        x: what stands for X; unused by an estimator that knows the noise.
+        noise: σ >= 0; 0: none.
+        folds: see `_CrossFitted`.
+        max_images: likewise.
+
+    Raises:
+        ValueError: σ < 0.
+    """
+
+    needs_labels = False
+
+    def __init__(self, *, estimator: Estimator, x: Inputs, noise: float, folds: int, max_images: int) -> None:
+        super().__init__(estimator=estimator, folds=folds, max_images=max_images)
+        if not noise >= 0:
+            raise ValueError(f"information: noise is {noise}; it must be 0 or more.")
+        self.x, self.noise = (x if estimator.uses_x else None), float(noise)
+        self.uses_images = estimator.uses_x
+
+    def measure(self, task: Task) -> list[Measured]:
+        """See `_CrossFitted`.
+
+        Raises:
+            ValueError: features that are the same for every image; see `Estimator.fit`.
+        """
+        rows_M = self.drawn(task)
+        clean_MF = _standardised(task.features["test"][rows_M.to(task.device)], task.target)
+        draw = torch.Generator().manual_seed(task.seed)
+        noise_MF = torch.randn(clean_MF.shape, generator=draw).to(clean_MF)
+        x_MC = clean_MF
+        chosen = ""
+        if self.x is not None:
+            assert task.images is not None, "asked for by uses_images"
+            x_MC = self.x.of(task.images)[rows_M.to(task.device)]
+            chosen = "".join(f"{key}={value}; " for key, value in self.x.settings.items())
+        pairs = Pairs(x_MC, clean_MF + self.noise * noise_MF, clean_MF if self.noise else None, self.noise)
+        return self.estimate(pairs, None, task.seed, f"{chosen}noise={self.noise}; ")
+
+
+class LabelInformation(_CrossFitted):
+    """I(T; Y), Y the target's label: of the source task, of another one, or a factor Z of the images."""
+
+    def measure(self, task: Task) -> list[Measured]:
+        """See `_CrossFitted`.
+
+        Raises:
+            ValueError: a multi-label target, a class with fewer images than folds; see `Estimator.fit`.
+        """
+        if task.multi_label:
+            raise ValueError(
+                f"information: images of {task.target} may have several labels; choose a single-label target."
+            )
+        rows_M = self.drawn(task)
+        label_M = task.label["test"][rows_M]
+        there, label_M = label_M.unique(return_inverse=True)
+        rarest = int(torch.bincount(label_M).min())
+        if rarest < self.folds:
+            raise ValueError(
+                f"information: a class of {task.target} has {rarest} test images, each of {self.folds} folds "
+                "needs one; add images or lower folds (3 at least)."
+            )
+        h_MF = task.features["test"][rows_M.to(task.device)]
+        one_hot_ML = torch.nn.functional.one_hot(label_M, len(there)).float().to(task.device)
+        pairs = Pairs(_standardised(h_MF, task.target), one_hot_ML)
+        return self.estimate(pairs, label_M, task.seed, "")
+
+
+def _standardised(h_NF: Tensor, target: str) -> Tensor:
+    """(T − mean)/rms, rms² the mean variance over dimensions; in float64 on the way."""
+    centred_NF = h_NF.double() - h_NF.double().mean(0)
+    rms = centred_NF.square().mean().sqrt()
+    if not rms > 1e-8 * h_NF.abs().max():
+        raise ValueError(
+            f"information: the features of all test images of {target} are the same, which tells nothing of "
+            "them; the network has collapsed, look at its training."
+        )
+    return (centred_NF / rms).float()
+
+
+def _over_folds(metric: str, values: list[float], count: int, chosen: str, note: str) -> Measured:
+    mean = fmean(values)
+    half = float(student_t.ppf(0.975, len(values) - 1)) * stdev(values) / sqrt(len(values))
+    return Measured(metric, mean, mean - half, mean + half, count, chosen, note)
+
+
+def _flags(held_out: list[Estimate], train: list[float]) -> list[str]:
+    value, ceiling = (
+        fmean(column) for column in ([e.value for e in held_out], [e.ceiling for e in held_out])
+    )
+    flags = []
+    if value > _NEAR_CEILING * ceiling:
+        flags.append(f"within 5 % of its ceiling of {ceiling:.2f} nats")
+    gap = fmean(train) - value if train else 0.0
+    if gap > _GAP[0] and gap > _GAP[1] * fmean(train):
+        flags.append(f"training estimate {gap:.2f} nats above")
+    return flags
