@@ -1,0 +1,87 @@
+"""The command: every checkpoint once, in the table of the other protocols, restartable."""
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+
+from ctc_lightning.information.__main__ import information
+from ctc_lightning.paths import config_dir
+from ctc_lightning.results import ResultsTable
+
+QUICK = ["estimator@xt=[noisy_channel]", "estimator@ty=[classifier]"]
+
+
+def estimate(*overrides):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return information(compose("information", [*overrides, "paths.root=/nowhere"]))
+
+
+def units(run_dir):
+    return sorted(
+        row.unit for row in ResultsTable(run_dir / "results.csv").rows() if row.metric == "information"
+    )
+
+
+def test_every_checkpoint_once_inputs_by_images_and_labels_by_label(run_dir):
+    """Digits have two labels of the same images: the source's and ``digit``."""
+    assert estimate(f"run={run_dir}", *QUICK) == []
+    expected = [
+        unit
+        for epoch in range(4)
+        for unit in (
+            (epoch, "ty_classifier", "digit"),
+            (epoch, "ty_classifier", "source"),
+            (epoch, "xt_noisy_channel/0.5", "source"),
+        )
+    ]
+    assert units(run_dir) == sorted(expected)
+    frame = pd.read_csv(run_dir / "results.csv")
+    value = frame[frame["metric"] == "information"].set_index(["epoch", "protocol", "target"])["value"]
+    upper = frame[frame["metric"] == "information_upper"].set_index(["epoch", "protocol", "target"])["value"]
+    assert (value[upper.index] <= upper + 0.01).all()  # Monte Carlo error of both sides
+    assert {"classifier"} < set(frame["protocol"])  # discriminability beside it
+
+
+def test_what_is_estimated_is_not_estimated_again(run_dir, monkeypatch):
+    estimate(f"run={run_dir}", *QUICK)
+    before = ResultsTable(run_dir / "results.csv").rows()
+
+    def refuse(*_, **__):
+        raise AssertionError("a finished evaluation computes nothing")
+
+    monkeypatch.setattr("ctc_lightning.transfer.work.measure", refuse)
+    monkeypatch.setattr("ctc_lightning.measuring.extract_features", refuse)
+    assert estimate(f"run={run_dir}", *QUICK) == []
+    assert ResultsTable(run_dir / "results.csv").rows() == before
+
+
+def test_a_further_noise_adds_rows_and_takes_none_away(run_dir):
+    alone = ["estimator@xt=[noisy_channel]", "estimator@ty=[]"]
+    estimate(f"run={run_dir}", *alone)
+    estimate(f"run={run_dir}", *alone, "noise=[0.5,2]")
+    frame = pd.read_csv(run_dir / "results.csv")
+    value = frame[frame["metric"] == "information"].pivot(index="epoch", columns="protocol", values="value")
+    assert list(value.columns) == ["xt_noisy_channel/0.5", "xt_noisy_channel/2"]
+    assert (value["xt_noisy_channel/2"] < value["xt_noisy_channel/0.5"]).all()  # more noise tells less
+
+
+def test_an_estimator_of_pixels_names_them_in_its_row(run_dir):
+    overrides = ["estimator@xt=[gaussian]", "estimator@ty=[]", "x=projection", "x.dims=4"]
+    estimate(f"run={run_dir}", *overrides)
+    rows = [row for row in ResultsTable(run_dir / "results.csv").rows() if row.metric == "information"]
+    assert {row.protocol for row in rows} == {"xt_gaussian/projection4/0.5"}
+    assert all(row.chosen == "x=Projection; dims=4; seed=0; noise=0.5; folds=3" for row in rows)
+
+
+def test_what_is_asked_wrongly(run_dir):
+    with pytest.raises(ValueError, match="there is no estimator; choose some"):
+        estimate(f"run={run_dir}", "estimator@xt=[]", "estimator@ty=[]")
+
+
+def test_the_command_on_a_run(run_dir, program):
+    done = program.run("information", f"run={run_dir}", *QUICK, cwd=run_dir.parent)
+    assert done.returncode == 0, done.stderr
+    assert "xt_noisy_channel/0.5" in done.stdout
+    done = program.run("information", f"run={run_dir}", "estimator@xt=[guess]", cwd=run_dir.parent)
+    assert done.returncode == 2
+    assert "estimator/guess does not exist" in done.stderr.replace("=", "/")
