@@ -3,6 +3,7 @@
 B: images, F: features, D: projection, K: negatives, N: training images (suffixes name tensor axes)
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,8 +19,11 @@ from torchmetrics.classification import MulticlassAccuracy
 from ctc_lightning.batch import Batch
 from ctc_lightning.networks.evaluating import evaluating
 from ctc_lightning.networks.network import Network
+from ctc_lightning.optim.parameter_groups import parameter_groups, scaled_lr
 from ctc_lightning.optim.schedule import Schedule
 from ctc_lightning.stage import Stage, StageSchedule
+
+log = logging.getLogger(__name__)
 
 
 class CTCModule(pl.LightningModule):
@@ -32,6 +36,9 @@ class CTCModule(pl.LightningModule):
         schedule: the learning-rate factor over each stage.
         label_N: (N,) int64 labels of the training images; their order is that of ``Batch.index``.
         max_epochs: the length of the training.
+        label_smoothing: ε in [0, 1) of the cross-entropy.
+        lr_base_batch: the global batch that the optimizer's lr is meant for, see `scaled_lr`; None: any.
+        decay_norm_and_bias: see `parameter_groups`.
 
     Raises:
         ValueError: stages that do not fit the training's length, the network or the data.
@@ -48,8 +55,14 @@ class CTCModule(pl.LightningModule):
         schedule: Schedule,
         label_N: Tensor,
         max_epochs: int,
+        *,
+        label_smoothing: float = 0.0,
+        lr_base_batch: int | None = None,
+        decay_norm_and_bias: bool = True,
     ) -> None:
         super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1), 0.1 for example.")
         if network.projector is not None and not any(stage.contrast for stage in stages.values()):
             raise ValueError(
                 "the network has a projector, but no stage contrasts embeddings; set network.projector=null."
@@ -61,6 +74,9 @@ class CTCModule(pl.LightningModule):
         self.stages = nn.ModuleDict(stages)
         self.stage_name: str | None = None
         self.make_optimizer = optimizer
+        self.lr_base_batch = lr_base_batch
+        self.decay_norm_and_bias = decay_norm_and_bias
+        self.label_smoothing = label_smoothing
         self.lr_schedule = schedule
         self.val_top1 = MulticlassAccuracy(network.classifier.out_features, average="micro")
 
@@ -79,7 +95,7 @@ class CTCModule(pl.LightningModule):
         net, stage = self.network, self.stage
 
         h_BF = net.backbone(batch.view)
-        loss_ce = cross_entropy(net.classifier(h_BF), batch.label)
+        loss_ce = cross_entropy(net.classifier(h_BF), batch.label, label_smoothing=self.label_smoothing)
         if stage.contrast is None:
             self.log_losses(loss=loss_ce)
             return {"loss": loss_ce}
@@ -161,13 +177,28 @@ class CTCModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """One optimizer for all stages (its momentum carries over), with the rate set at every step."""
-        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        optimizer = self.new_optimizer()
+        for group in optimizer.param_groups:
+            group["lr"] = scaled_lr(group["lr"], self.global_batch, self.lr_base_batch)
+        log.info(
+            "Learning rate %g for a global batch of %d.", optimizer.param_groups[0]["lr"], self.global_batch
+        )
         _ = self.trainer.estimated_stepping_batches  # loads the training data, so that the next line is known
         self.steps_per_epoch = -(
             -int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches
         )
         scheduler = LambdaLR(optimizer, self.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def new_optimizer(self) -> Optimizer:
+        """The optimizer of all trainable parameters, its lr not yet scaled."""
+        return self.make_optimizer(parameter_groups(self, decay_norm_and_bias=self.decay_norm_and_bias))
+
+    @property
+    def global_batch(self) -> int:
+        """Images in an optimizer step of all ranks together."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        return data.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
 
     def lr_factor(self, step: int) -> float:
         """The learning rate of a 0-based optimizer step, as a factor of the optimizer's."""

@@ -126,6 +126,13 @@ class Stage(nn.Module):
         assert projector is not None, "build() has refused this"
         return projector
 
+    def heads(self, network: Network) -> list[nn.Parameter]:
+        """The trained parameters, beside f and W, that this stage's loss reaches."""
+        if self.contrast is None:
+            return []
+        parts = nn.ModuleList([self.projector_of(network), self.key_encoder])
+        return [parameter for parameter in parts.parameters() if parameter.requires_grad]
+
     def encoder(self, network: Network) -> nn.Sequential:
         """The query's encoder: f, then the head."""
         return nn.Sequential(network.backbone, self.projector_of(network))

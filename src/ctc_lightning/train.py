@@ -14,6 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.accelerators import CPUAccelerator
+from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed as dist
 
 from ctc_lightning.checkpoint import check_fits, check_unchanged, checkpoint_to_resume
@@ -57,6 +59,9 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
         schedule=instantiate(cfg.optim.schedule),
         label_N=label_N,
         max_epochs=cfg.trainer.max_epochs,
+        label_smoothing=cfg.label_smoothing,
+        lr_base_batch=cfg.optim.lr_base_batch,
+        decay_norm_and_bias=cfg.optim.decay_norm_and_bias,
     )
     check_optimizer(module)
     callbacks = instantiate_all(cfg.get("callbacks"))
@@ -64,6 +69,7 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
         callbacks["provenance"].config = plain(cfg)
     loggers = instantiate_all(cfg.get("logger"))
     trainer = instantiate(cfg.trainer, callbacks=list(callbacks.values()), logger=list(loggers.values()))
+    check_strategy(trainer, module)
     return trainer, module, data
 
 
@@ -104,10 +110,29 @@ def check_images(network: torch.nn.Module, image_shape: tuple[int, int, int]) ->
 def check_optimizer(module: CTCModule) -> None:
     """Make one optimizer now: later, processes have started already."""
     try:
-        module.make_optimizer(module.parameters())
+        module.new_optimizer()
     except (TypeError, ValueError) as error:
         given = ", ".join(f"{k}={v}" for k, v in getattr(module.make_optimizer, "keywords", {}).items())
         raise ValueError(f"optim.optimizer cannot have {given} ({error}); correct that value.") from error
+
+
+def check_strategy(trainer: pl.Trainer, module: CTCModule) -> None:
+    """Refuse what several processes would fail on in their first steps."""
+    strategy = trainer.strategy
+    if not isinstance(strategy, DDPStrategy):
+        return
+    if isinstance(trainer.accelerator, CPUAccelerator) and getattr(strategy, "_layer_sync", None):
+        raise ValueError(
+            "trainer.sync_batchnorm=true needs GPUs, and this training is on the CPU; set it false, or take "
+            "trainer=ddp_sim."
+        )
+    used = [set(stage.heads(module.network)) for stage in module.stages.values()]  # type: ignore[operator]
+    everywhere = set.union(*used, set((module.network.projector or torch.nn.Module()).parameters()))
+    if any(heads != everywhere for heads in used) and not strategy._ddp_kwargs.get("find_unused_parameters"):
+        raise ValueError(
+            "trainer.strategy.find_unused_parameters is false, but a stage has a head that another does not "
+            "use, at which DDP would stop; set it true."
+        )
 
 
 def train(cfg: DictConfig) -> float:
@@ -118,6 +143,8 @@ def train(cfg: DictConfig) -> float:
         check_fits(module, checkpoint)
         check_unchanged(plain(cfg), checkpoint)
         log.info("Resuming from %s", checkpoint)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(plain(cfg))
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if "val/top1" not in trainer.callback_metrics:  # the resumed run was over
         trainer.loggers = []

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ctc_lightning.module import CTCModule
-from ctc_lightning.optim import Constant, Cosine, ReferenceCosine, WarmupCosine
+from ctc_lightning.optim import Constant, Cosine, LinearWarmupCosine, ReferenceCosine, WarmupCosine
 from ctc_lightning.stage import Stage
 
 STEPS_PER_EPOCH = 3
@@ -59,6 +59,14 @@ def test_the_cosine_falls_at_every_step_and_restarts_with_the_stage():
         (WarmupCosine(0, 1.0), 3, 1.0),
         (WarmupCosine(4, 0.0), 2.9, 0.75),
         (WarmupCosine(4, 0.0), 4, (1 + math.cos(math.pi * 5 / 11)) / 2),
+        (LinearWarmupCosine(4), 0, 0.0),
+        (LinearWarmupCosine(4), 3, 0.75),
+        (LinearWarmupCosine(4, initial_scale=0.2), 2, 0.6),
+        (LinearWarmupCosine(4), 4, 1.0),
+        (LinearWarmupCosine(4), 7, 0.5),
+        (LinearWarmupCosine(4, final_scale=0.1), 10, 0.1),
+        (LinearWarmupCosine(0), 2.5, (1 + math.sqrt(0.5)) / 2),
+        (LinearWarmupCosine(10), 2.5, (1 + math.sqrt(0.5)) / 2),  # no longer than its warm-up: none
     ],
 )
 def test_closed_form_in_ten_epochs(schedule, epoch, factor):
@@ -72,3 +80,9 @@ def test_wrong_values_are_refused(warmup_epochs, final_scale):
     )
     with pytest.raises(ValueError, match=message):
         WarmupCosine(warmup_epochs, final_scale)
+
+
+@pytest.mark.parametrize("values", [(-1, 0.0, 0.0), (5, 1.5, 0.0), (5, 0.0, -0.1)])
+def test_wrong_values_of_a_linear_warm_up_are_refused(values):
+    with pytest.raises(ValueError, match=f"warmup_epochs is {values[0]}, initial_scale {values[1]}"):
+        LinearWarmupCosine(*values)

@@ -1,5 +1,6 @@
 """What happens beside the training: probes, checkpoints, provenance, RNG state, the summary."""
 
+from ctc_lightning.callbacks.compile import Compile
 from ctc_lightning.callbacks.milestones import MilestoneCheckpoint
 from ctc_lightning.callbacks.provenance import Provenance
 from ctc_lightning.callbacks.replaced_images import ReplacedImages
@@ -8,6 +9,7 @@ from ctc_lightning.callbacks.summary import Summary
 from ctc_lightning.callbacks.transfer_probe import TransferProbe
 
 __all__ = [
+    "Compile",
     "MilestoneCheckpoint",
     "Provenance",
     "RandomState",

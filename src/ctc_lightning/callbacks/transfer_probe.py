@@ -37,9 +37,10 @@ class TransferProbe(pl.Callback):
 
     The same code as ``python -m ctc_lightning.transfer``, which does not measure again what is found here.
     Rows go to ``results.csv``; each target's own metric goes to the loggers as
-    ``transfer/<target>/<protocol>``, the time it took as ``transfer/seconds``. Weights, module modes and
-    random numbers of the training are exactly as without it. A target that fails stands in the table with the
-    reason, and training goes on.
+    ``transfer/<target>/<protocol>``, on validation as ``transfer/<target>/<protocol>/val_<metric>``, with
+    the finished epochs as ``transfer/epoch`` and the time it took as ``transfer/seconds``. Weights, module
+    modes and random numbers of the training are exactly as without it. A target that fails stands in the
+    table with the reason, and training goes on.
 
     Args:
         protocols: by name, each a ``Protocol`` that needs features only.
@@ -129,8 +130,7 @@ class TransferProbe(pl.Callback):
                 seconds = time.perf_counter() - began
                 self.seconds += seconds
                 log.info("%s", self.line(finished, trainer.max_epochs, rows, seconds))
-                logged = {f"transfer/{row.target}/{row.protocol}": row.value for row in headlines(rows)}
-                logged["transfer/seconds"] = seconds
+                logged = self.logged(rows) | {"transfer/epoch": finished, "transfer/seconds": seconds}
                 last_step = max(trainer.global_step - 1, 0)  # as in Lightning's own rows of this epoch
                 for logger in trainer.loggers:
                     logger.log_metrics(logged, step=last_step)
@@ -154,6 +154,12 @@ class TransferProbe(pl.Callback):
             if row.metric == FAILED:
                 log.warning("epoch %d, %s on %s: %s", row.epoch, row.protocol, row.target, row.note)
         return rows
+
+    def logged(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Each target's own metric, on test and on validation."""
+        test = {f"transfer/{row.target}/{row.protocol}": row.value for row in headlines(rows)}
+        val = [row for row in rows if row.metric.startswith("val_")]
+        return test | {f"transfer/{row.target}/{row.protocol}/{row.metric}": row.value for row in val}
 
     def line(self, finished: int, max_epochs: int | None, rows: Sequence[Row], seconds: float) -> str:
         """One line for people: test accuracies in percent under the first protocol."""

@@ -71,3 +71,36 @@ class WarmupCosine(Schedule):
             return number / self.warmup_epochs
         cosine = 0.5 * (1 + math.cos(math.pi * number / (num_epochs + 1)))
         return self.final_scale + (1 - self.final_scale) * cosine
+
+
+class LinearWarmupCosine(Schedule):
+    """(1 − s)·e/w + s while e < w, then r + (1 − r)·½(1 + cos(π (e − w)/(E − w))), at every step.
+
+    Args:
+        warmup_epochs: w >= 0; a stage that is not longer than that has no warm-up.
+        initial_scale: s in [0, 1], where the warm-up begins.
+        final_scale: r in [0, 1], where the cosine ends.
+
+    Raises:
+        ValueError: a value out of range.
+
+    Source: Goyal et al. 2017, arXiv 1706.02677, section 2.2 (s = 1/ranks there); Loshchilov & Hutter 2017.
+    """
+
+    def __init__(self, warmup_epochs: float, initial_scale: float = 0.0, final_scale: float = 0.0) -> None:
+        if warmup_epochs < 0 or not 0 <= initial_scale <= 1 or not 0 <= final_scale <= 1:
+            raise ValueError(
+                f"schedule: warmup_epochs is {warmup_epochs}, initial_scale {initial_scale} and final_scale "
+                f"{final_scale}; they must be at least 0, within [0, 1] and within [0, 1]."
+            )
+        self.warmup_epochs = warmup_epochs
+        self.initial_scale = initial_scale
+        self.final_scale = final_scale
+
+    def __call__(self, epoch: float, num_epochs: int) -> float:
+        """Rise, then fall, at every step."""
+        warmup = self.warmup_epochs if self.warmup_epochs < num_epochs else 0
+        if epoch < warmup:
+            return self.initial_scale + (1 - self.initial_scale) * epoch / warmup
+        cosine = 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (num_epochs - warmup)))
+        return self.final_scale + (1 - self.final_scale) * cosine
