@@ -1,0 +1,180 @@
+"""Critics: networks that score a pair (x, y), high where it looks like a draw from the joint distribution.
+
+B: pairs, P: values of x, Q: values of y, C: dimensions of x, E: dimensions of y, H: hidden units,
+D: dimensions of an embedding
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import linear, relu
+
+_CELLS = 2**22  # hidden units at a time: 16 MB
+
+
+class Critic(nn.Module, ABC):
+    """T(x, y)."""
+
+    @abstractmethod
+    def paired(self, x_BC: Tensor, y_BE: Tensor) -> Tensor:
+        """(B,) T(x_b, y_b)."""
+
+    @abstractmethod
+    def crossed(self, x_PC: Tensor, y_QE: Tensor) -> Tensor:
+        """(P, Q) T(x_p, y_q)."""
+
+
+class CriticDesign(ABC):
+    """A critic's sizes, before the dimensions of x and y are known.
+
+    Raises:
+        ValueError: no hidden layer where one is needed, or a size below 1.
+    """
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments and the kind of critic."""
+        return {"kind": type(self).__name__, **vars(self)}
+
+    @abstractmethod
+    def build(self, num_x: int, num_y: int, draw: Generator) -> Critic:
+        """A critic of x (C,) and y (E,) on the CPU, its start drawn from ``draw`` alone."""
+
+
+class JointDesign(CriticDesign):
+    """T(x, y) = MLP([x, y]), ReLU between its layers.
+
+    Args:
+        hidden: units of each hidden layer; at least one layer.
+        init_std: hidden weights start as N(0, ``init_std``²), their biases as 0; None: as PyTorch's linear
+            layers do, which the output layer always does.
+
+    Source: dt-tradeoff@a36516b mine.py:12-30 (three hidden layers of 1024, 0.02).
+    """
+
+    def __init__(self, *, hidden: Sequence[int], init_std: float | None) -> None:
+        self.hidden = list(map(int, hidden))
+        self.init_std = init_std
+        _check_sizes(self.hidden, least=1)
+        if init_std is not None and init_std <= 0:
+            raise ValueError(f"critic: init_std is {init_std}; give a value above 0, or null.")
+
+    def build(self, num_x: int, num_y: int, draw: Generator) -> "JointCritic":
+        """See `CriticDesign.build`."""
+        return JointCritic(_layers([num_x + num_y, *self.hidden, 1], draw, self.init_std), num_x)
+
+
+class SeparableDesign(CriticDesign):
+    """T(x, y) = g(x)·h(y)/√D + a(x) + b(y), with MLPs beside linear maps: [g, a](x) = A x + MLP(x).
+
+    P × Q scores cost P + Q passes. The linear part is there from the start, so that few pairs are enough
+    where y is nearly linear in x; a and b hold what no dot product of few dimensions can, as −|y|²/2.
+
+    Args:
+        hidden: units of each hidden layer of both MLPs; none: linear maps alone.
+        embedding: D.
+
+    Source: van den Oord et al. 2018, arXiv 1807.03748 (bilinear); Poole et al. 2019, arXiv
+    1905.06922 (separable). The linear part and a, b are not theirs.
+    """
+
+    def __init__(self, *, hidden: Sequence[int], embedding: int) -> None:
+        self.hidden = list(map(int, hidden))
+        self.embedding = int(embedding)
+        _check_sizes([*self.hidden, self.embedding], least=1)
+
+    def build(self, num_x: int, num_y: int, draw: Generator) -> "SeparableCritic":
+        """See `CriticDesign.build`."""
+        return SeparableCritic(*(_Embedding(num, self, draw) for num in (num_x, num_y)))
+
+
+class JointCritic(Critic):
+    """See `JointDesign`."""
+
+    def __init__(self, layers: nn.ModuleList, num_x: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.num_x = num_x
+
+    def paired(self, x_BC: Tensor, y_BE: Tensor) -> Tensor:
+        """See `Critic.paired`."""
+        return self._rest(linear(torch.cat([x_BC, y_BE], dim=1), self.layers[0].weight, self.layers[0].bias))
+
+    def crossed(self, x_PC: Tensor, y_QE: Tensor) -> Tensor:
+        """See `Critic.crossed`; the first layer sees each x and each y once."""
+        weight_HC, weight_HE = self.layers[0].weight.tensor_split([self.num_x], dim=1)
+        of_x_PH = linear(x_PC, weight_HC)
+        of_y_QH = linear(y_QE, weight_HE, self.layers[0].bias)
+        rows = max(1, _CELLS // of_y_QH.numel())
+        return torch.cat([self._rest(part_RH[:, None] + of_y_QH) for part_RH in of_x_PH.split(rows)])
+
+    def _rest(self, hidden: Tensor) -> Tensor:
+        for layer in self.layers[1:]:
+            hidden = layer(relu(hidden))
+        return hidden.squeeze(-1)
+
+
+class SeparableCritic(Critic):
+    """See `SeparableDesign`."""
+
+    def __init__(self, of_x: "_Embedding", of_y: "_Embedding") -> None:
+        super().__init__()
+        self.of_x, self.of_y = of_x, of_y
+
+    def paired(self, x_BC: Tensor, y_BE: Tensor) -> Tensor:
+        """See `Critic.paired`."""
+        (g_BD, a_B), (h_BD, b_B) = self.of_x(x_BC), self.of_y(y_BE)
+        return (g_BD * h_BD).sum(1) + a_B + b_B
+
+    def crossed(self, x_PC: Tensor, y_QE: Tensor) -> Tensor:
+        """See `Critic.crossed`."""
+        (g_PD, a_P), (h_QD, b_Q) = self.of_x(x_PC), self.of_y(y_QE)
+        return g_PD @ h_QD.T + a_P[:, None] + b_Q
+
+
+class _Embedding(nn.Module):
+    """One side of a separable critic: (B, C) to (B, D), divided by D^¼, and (B,)."""
+
+    def __init__(self, num_inputs: int, design: SeparableDesign, draw: Generator) -> None:
+        super().__init__()
+        num_outputs = design.embedding + 1
+        self.straight = _layers([num_inputs, num_outputs], draw)[0]
+        self.layers = _layers([num_inputs, *design.hidden, num_outputs], draw) if design.hidden else []
+        self.scale = design.embedding**-0.25
+
+    def forward(self, input_BC: Tensor) -> tuple[Tensor, Tensor]:
+        output_BD = self.straight(input_BC)
+        if self.layers:
+            hidden = self.layers[0](input_BC)
+            for layer in self.layers[1:]:
+                hidden = layer(relu(hidden))
+            output_BD = output_BD + hidden
+        return output_BD[:, :-1] * self.scale, output_BD[:, -1]
+
+
+def _layers(sizes: Sequence[int], draw: Generator, hidden_std: float | None = None) -> nn.ModuleList:
+    """Linear layers from size to size; all but the last may start as N(0, ``hidden_std``²)."""
+    layers = nn.ModuleList()
+    for number, (num_inputs, num_outputs) in enumerate(pairwise(sizes)):
+        layer = nn.utils.skip_init(nn.Linear, num_inputs, num_outputs)  # its own start would be a global draw
+        bound = num_inputs**-0.5
+        with torch.no_grad():
+            if hidden_std is None or number == len(sizes) - 2:
+                layer.weight.uniform_(-bound, bound, generator=draw)
+                layer.bias.uniform_(-bound, bound, generator=draw)
+            else:
+                layer.weight.normal_(std=hidden_std, generator=draw)
+                layer.bias.zero_()
+        layers.append(layer)
+    return layers
+
+
+def _check_sizes(sizes: Sequence[int], least: int) -> None:
+    if len(sizes) < least or min(sizes) < 1:
+        raise ValueError(
+            f"critic: the sizes of its layers are {list(sizes)}; give at least {least}, each at least 1."
+        )
