@@ -23,7 +23,7 @@ USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationExcept
 
 # Further ranks inherit what rank 0 sets below
 _WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
-_NO_CHOICE = re.compile(r"Could not find '(?P<group>[^']+)/(?P<choice>[^'/]+)'")
+_NO_CHOICE = re.compile(r"Could not (?:find|load) '(?P<group>[^']+)/(?P<choice>[^'/]+)'")
 _MISSING = re.compile(r"Missing mandatory value: (\S+)")
 _NO_KEY = re.compile(
     r"Could not override '(.+?)'|Could not delete from config. '(.+?)'|'(.+?)' is not in struct"
@@ -64,6 +64,7 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
         return _explain_instantiation(error)
     if match := _NO_CHOICE.search(text):
         there = re.findall(r"^\t(?!provider=)(\S+)", str(error), flags=re.MULTILINE)
+        there = there or sorted(path.stem for path in (config_dir() / match["group"]).glob("*.yaml"))
         nearest = _nearest(match["choice"], there)
         return (
             f"{match['group']}={match['choice']} does not exist; {nearest}choose one of {', '.join(there)}."

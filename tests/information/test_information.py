@@ -31,7 +31,7 @@ def test_every_checkpoint_once_inputs_by_images_and_labels_by_label(run_dir):
         for unit in (
             (epoch, "ty_classifier", "digit"),
             (epoch, "ty_classifier", "source"),
-            (epoch, "xt_noisy_channel/0.5", "source"),
+            (epoch, "xt_noisy_channel/1", "source"),
         )
     ]
     assert units(run_dir) == sorted(expected)
@@ -58,19 +58,19 @@ def test_what_is_estimated_is_not_estimated_again(run_dir, monkeypatch):
 def test_a_further_noise_adds_rows_and_takes_none_away(run_dir):
     alone = ["estimator@xt=[noisy_channel]", "estimator@ty=[]"]
     estimate(f"run={run_dir}", *alone)
-    estimate(f"run={run_dir}", *alone, "noise=[0.5,2]")
+    estimate(f"run={run_dir}", *alone, "noise=[1,2]")
     frame = pd.read_csv(run_dir / "results.csv")
     value = frame[frame["metric"] == "information"].pivot(index="epoch", columns="protocol", values="value")
-    assert list(value.columns) == ["xt_noisy_channel/0.5", "xt_noisy_channel/2"]
-    assert (value["xt_noisy_channel/2"] < value["xt_noisy_channel/0.5"]).all()  # more noise tells less
+    assert list(value.columns) == ["xt_noisy_channel/1", "xt_noisy_channel/2"]
+    assert (value["xt_noisy_channel/2"] < value["xt_noisy_channel/1"]).all()  # more noise tells less
 
 
 def test_an_estimator_of_pixels_names_them_in_its_row(run_dir):
     overrides = ["estimator@xt=[gaussian]", "estimator@ty=[]", "x=projection", "x.dims=4"]
     estimate(f"run={run_dir}", *overrides)
     rows = [row for row in ResultsTable(run_dir / "results.csv").rows() if row.metric == "information"]
-    assert {row.protocol for row in rows} == {"xt_gaussian/projection4/0.5"}
-    assert all(row.chosen == "x=Projection; dims=4; seed=0; noise=0.5; folds=3" for row in rows)
+    assert {row.protocol for row in rows} == {"xt_gaussian/projection4/1"}
+    assert all(row.chosen == "x=Projection; dims=4; seed=0; noise=1.0; folds=3" for row in rows)
 
 
 def test_what_is_asked_wrongly(run_dir):
@@ -81,7 +81,7 @@ def test_what_is_asked_wrongly(run_dir):
 def test_the_command_on_a_run(run_dir, program):
     done = program.run("information", f"run={run_dir}", *QUICK, cwd=run_dir.parent)
     assert done.returncode == 0, done.stderr
-    assert "xt_noisy_channel/0.5" in done.stdout
+    assert "xt_noisy_channel/1" in done.stdout
     done = program.run("information", f"run={run_dir}", "estimator@xt=[guess]", cwd=run_dir.parent)
     assert done.returncode == 2
-    assert "estimator/guess does not exist" in done.stderr.replace("=", "/")
+    assert done.stderr.startswith("error: estimator=guess does not exist; choose one of classifier, gaussian")
