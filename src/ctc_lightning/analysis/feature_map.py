@@ -75,14 +75,15 @@ def feature_map_figure(
         )
     figure = Figure(figsize=(3.6 * len(points) + 1.3, 3.3 * len(labels) + 0.5), layout="constrained")
     grid = figure.subplots(len(labels), len(points), squeeze=False)
-    for row, (name, label_N) in zip(grid, classes_of.items(), strict=True):
+    for place, (name, label_N) in enumerate(classes_of.items()):
+        row = grid[place]
         classes, class_N = np.unique(label_N, return_inverse=True)
         paint = _paint(len(classes))
         for axes, (moment, xy_N2) in zip(row, places.items(), strict=True):
             axes.scatter(*xy_N2.T, 5, color=[paint[i] for i in class_N], lw=0)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_color("#CCCCCC")
-            if row is grid[0]:
+            if place == 0:
                 axes.set_title(moment, color=INK, fontsize=12)
         row[0].set_ylabel(f"by {name}", color=INK, fontsize=12)
         shown = list(zip(classes, paint, strict=True))[:_MOST]

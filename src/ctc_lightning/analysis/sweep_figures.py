@@ -55,8 +55,8 @@ def _draw_map(axes: Axes, cells: pd.DataFrame, axis: str) -> None:
     mean, std = (100 * cells[f"{axis}_{statistic}"].unstack() for statistic in ("mean", "std"))
     front = cells["front"].unstack(fill_value=False)
     image = axes.imshow(mean, cmap=_MAP, aspect="auto", origin="lower")
-    axes.set_yticks(range(len(mean.index)), [f"{value:g}" for value in mean.index])
-    axes.set_xticks(range(len(mean.columns)), [f"{value:g}" for value in mean.columns])
+    axes.set_yticks(range(len(mean.index)), [_text(value) for value in mean.index])
+    axes.set_xticks(range(len(mean.columns)), [_text(value) for value in mean.columns])
     axes.tick_params(length=0, colors=INK)
     axes.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(mean.to_numpy()):
@@ -102,9 +102,9 @@ def pareto_figure(table: pd.DataFrame, settings: Sequence[str] = SWEPT) -> Figur
         at = 100 * row["source_mean"], 100 * row["transfer_mean"]
         axes.annotate(label(row["method"]), at, (9, -12), textcoords="offset points", color=INK, fontsize=9)
     for value, shade in zip(values, shades, strict=True):
-        axes.plot([], [], color=shade, lw=6, label=f"{_short(first)} {value:g}")
+        axes.plot([], [], color=shade, lw=6, label=f"{_short(first)} {_text(value)}")
     for value, shape in shapes.items():
-        axes.plot([], [], color=SOFT, marker=shape, ls="", ms=8, label=f"{_short(second)} {value:g}")
+        axes.plot([], [], color=SOFT, marker=shape, ls="", ms=8, label=f"{_short(second)} {_text(value)}")
     axes.xaxis.set_major_formatter(PER_CENT)
     axes.yaxis.set_major_formatter(PER_CENT)
     axes.margins(0.08)
@@ -125,3 +125,7 @@ def _point(axes: Axes, row: dict[str, float], colour: object, shape: str, size: 
 def _short(setting: str) -> str:
     """``queue size`` of ``model.queue_size``."""
     return setting.rpartition(".")[2].replace("_", " ")
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
