@@ -100,14 +100,14 @@ def test_hidden_units_of_two_classes():
     assert held_out(bound([0.1], hidden_dim=16), pairs) == pytest.approx(math.log(2), abs=0.05)
 
 
-@pytest.mark.parametrize("hidden_dim", [None, 8])
+@pytest.mark.parametrize("hidden_dim", [None, 4])
 def test_it_is_a_lower_bound_on_average_of_few_pairs(hidden_dim):
-    estimator = bound([100.0, 10.0, 1.0], hidden_dim=hidden_dim)
+    estimator = bound([10.0, 1.0], hidden_dim=hidden_dim)
     values = []
-    for seed in range(40):
+    for seed in range(20):
         train = mixture(60, seed=1000 + seed)
         values.append(estimator.fit(train, seed=seed)(mixture(40, seed=2000 + seed)).value)
-    assert np.mean(values) < information() + 3 * np.std(values) / math.sqrt(40)
+    assert np.mean(values) < information() + 3 * np.std(values) / math.sqrt(20)
     assert np.mean(values) > 0.2
 
 
@@ -171,8 +171,10 @@ def test_it_says_what_it_is():
 
 def test_draws_depend_on_the_seed_alone():
     pairs = mixture(100, seed=10)
+    noise = torch.randn(100, 20, generator=torch.Generator().manual_seed(0))  # something to choose λ for
+    pairs = pairs._replace(x_NC=torch.cat([pairs.x_NC, noise], 1))
     state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002  # which none may use
-    for estimator in (bound(np.geomspace(0.1, 100, 30)), bound([1.0], hidden_dim=4)):
+    for estimator in (bound(np.geomspace(1, 100, 20)), bound([1.0], hidden_dim=4)):
         values = [held_out(estimator, pairs, seed) for seed in range(5)]
         assert values == [held_out(estimator, pairs, seed) for seed in range(5)]
         assert len(set(values)) > 1

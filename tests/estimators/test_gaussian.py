@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, norm
 from ctc_lightning.estimators import Gaussian, Pairs, gaussian_information
 from ctc_lightning.estimators.gaussian_forms import MaxEntropy
 
-SHRINKAGES = [0.0, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3]
+SHRINKAGES = [0.0, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 0.6, 0.9, 1.0]
 
 
 def gaussian(shrinkages=(0.0,), validation=0.2):

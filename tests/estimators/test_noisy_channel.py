@@ -69,22 +69,22 @@ def by_loops(judged, others, noise, draws):
 
 
 def test_it_is_the_definition_within_the_draws_of_the_noise():
-    # 16 × 1500 draws with a spread of about 1 nat: 0.03 is 3 standard errors of the difference
-    clean = torch.rand(24, 3, generator=torch.Generator().manual_seed(0))
-    judged, others, noise = clean[:16], clean[16:], 0.3
-    lower, upper = by_loops(judged, others, noise, draws=1500)
-    fitted = NoisyChannel(draws=1500).fit(channel(others, noise), seed=0)
+    # 8 × 600 draws with a spread of less than 1 nat: 0.05 is 3 standard errors of the difference
+    clean = torch.rand(16, 3, generator=torch.Generator().manual_seed(0))
+    judged, others, noise = clean[:8], clean[8:], 0.3
+    lower, upper = by_loops(judged, others, noise, draws=600)
+    fitted = NoisyChannel(draws=4000).fit(channel(others, noise), seed=0)
     estimate = fitted(channel(judged, noise))
-    assert estimate.value == pytest.approx(lower, abs=0.03)
+    assert estimate.value == pytest.approx(lower, abs=0.05)
     # the Gaussian bound of 8 pairs is worse, so that the other one stands here
-    assert estimate.upper == pytest.approx(upper, abs=0.03)
-    assert estimate.ceiling == pytest.approx(math.log(24))
+    assert estimate.upper == pytest.approx(upper, abs=0.05)
+    assert estimate.ceiling == pytest.approx(math.log(16))
 
 
 @pytest.mark.parametrize("noise", [0.4, 0.8, 2.0])
 def test_two_points_lie_between_the_bounds(noise):
-    # with 2000 pairs both bounds are within 1/2000 or so; what is left is the draw of pairs and noise
-    estimate, truth = held_out(two_points(4000, noise, seed=1), draws=8), two_point_information(noise)
+    # with 2000 pairs both bounds are nearly tight; what is left is the draw of pairs and of the noise
+    estimate, truth = held_out(two_points(2000, noise, seed=1)), two_point_information(noise)
     assert estimate.value == pytest.approx(truth, abs=0.02)
     assert estimate.upper == pytest.approx(truth, abs=0.02)
     assert estimate.upper > estimate.value
@@ -92,22 +92,21 @@ def test_two_points_lie_between_the_bounds(noise):
 
 def test_bounds_hold_on_average_of_few_pairs():
     noise = 0.5
-    estimates = [held_out(two_points(12, noise, seed), draws=4, seed=seed) for seed in range(600)]
-    told = [estimate for estimate in estimates if math.isfinite(estimate.upper)]
-    assert len(told) == 600
-    lower, upper = (np.array([getattr(one, name) for one in told]) for name in ("value", "upper"))
-    truth, margin = two_point_information(noise), 3 / math.sqrt(600)
+    # 24 pairs of the fit, as 6 would often be all the same and refused
+    estimates = [held_out(two_points(48, noise, seed), seed=seed) for seed in range(400)]
+    lower, upper = (np.array([one[k] for one in estimates]) for k in (0, 1))
+    truth, margin = two_point_information(noise), 3 / math.sqrt(400)
     assert lower.mean() < truth + margin * lower.std()
     assert upper.mean() > truth - margin * upper.std()
 
 
-# A lower bound of I is within exp(I) / 2N of it where I is well below log N = 7.3
+# Both bounds spread by about 0.03 nats; that they are 0.2 apart three nats below log N = 7.3 is the promise
 @pytest.mark.parametrize(("dims", "information"), [(4, 0.5), (4, 4.0), (16, 2.0), (64, 4.0)])
 def test_gaussians_well_below_the_ceiling(dims, information):
     estimates = [held_out(gaussian(1500, dims, information, seed)) for seed in range(2)]
     lower, upper = (np.mean([one[k] for one in estimates]) for k in (0, 1))
-    assert lower == pytest.approx(information, abs=0.15)
-    assert upper == pytest.approx(information, abs=0.25)
+    assert information - 0.25 < lower < information + 0.05
+    assert information - 0.05 < upper < information + 0.15
 
 
 def test_above_log_n_the_value_sticks_there_and_the_upper_bound_does_not():
@@ -132,6 +131,13 @@ def test_pairs_of_the_fit_are_further_references_but_never_count_twice():
     assert again.ceiling == pytest.approx(math.log(150))
     # a pair that met itself as another would have log 299 = 5.7 at most in the leave-one-out bound
     assert again.upper > 6
+
+
+def test_one_pair_can_be_judged():
+    pairs = gaussian(100, 2, 1.0, seed=9)
+    estimate = NoisyChannel(draws=2).fit(pairs.rows(torch.arange(99)), seed=0)(pairs.rows(torch.tensor([99])))
+    assert estimate.value < estimate.ceiling
+    assert estimate.value < estimate.upper < math.inf
 
 
 def test_neither_x_nor_the_given_noise_is_used():

@@ -28,8 +28,10 @@ class KSG(Estimator):
     judged: the mean over folds of equal size is the estimator on all pairs. Every dimension is first divided
     by its standard deviation over all pairs, which does not change I.
 
-    It is no bound. Where x and y are independent it is right on average; in high dimension, or where I comes
-    near ψ(M) − ψ(k), which it never exceeds, it is far too low. So more than ``max_dims`` are refused.
+    It is no bound. Where x and y are independent it is right on average; the more dimensions, and the nearer
+    I comes to ψ(M) − ψ(k), which it never exceeds, the lower it is. Measured for 1500 pairs of Gaussians with
+    2 nats, k = 3: within 0.05 nats in 1 and 2 dimensions of x and of y, 0.2 too low in 3, 0.4 in 4, 1 in 8. So
+    more than ``max_dims`` are refused.
 
     Args:
         neighbours: k; small: little bias, much spread.
