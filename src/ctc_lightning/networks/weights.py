@@ -1,7 +1,9 @@
 """Load a backbone's weights from a local file."""
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -9,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 _CLASSIFIERS = {"fc", "classifier", "head", "heads", "head_dist"}
+_BACKBONE, _CLASSIFIER = "network.backbone.", "network.classifier."
 
 
 def load_weights(backbone: nn.Module, path: Path) -> None:
@@ -20,12 +23,16 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
 
     Args:
         backbone: the network to fill, in place.
-        path: ``*.safetensors``, or a file of ``torch.save``, read with ``weights_only=True``.
+        path: as `read_weights`.
 
     Raises:
         ValueError: no such file, not a state dict, or one of another network.
     """
-    state = _read(path)
+    load_state(backbone, read_weights(path), path)
+
+
+def load_state(backbone: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load what `read_weights` read; ``path`` is for messages."""
     shapes = {name: tensor.shape for name, tensor in backbone.state_dict().items()}
     problems = {
         "lacks": [name for name in shapes if name not in state],
@@ -38,7 +45,17 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     backbone.load_state_dict({name: state[name] for name in shapes})
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict, name to tensor, without running anything that the file holds.
+
+    Args:
+        path: ``*.safetensors``; a file of ``torch.save``, read with ``weights_only=True``; or a checkpoint of
+            ``ctc_lightning.train``, whose backbone is taken with its own names, and whose classifier as
+            ``classifier.weight`` and ``classifier.bias``.
+
+    Raises:
+        ValueError: no such file, or not a state dict.
+    """
     if not path.is_file():
         raise ValueError(f"there is no weights file {path}: give pretrained a file's path, true or false")
     try:
@@ -47,9 +64,24 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
         raise ValueError(f"cannot read the weights file {path}: {error}") from error
+    state = _of_checkpoint(state)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"the weights file {path} must hold one dict from parameter name to tensor")
     return state
+
+
+def _of_checkpoint(content: Any) -> Any:
+    """Backbone and classifier of one of our checkpoints; anything else as it is."""
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not any(name.startswith(_BACKBONE) for name in state):
+        return content
+    parts = {_BACKBONE: "", _CLASSIFIER: "classifier."}
+    return {
+        own + name.removeprefix(prefix): tensor
+        for prefix, own in parts.items()
+        for name, tensor in state.items()
+        if name.startswith(prefix)
+    }
 
 
 def _shorten(names: list[str]) -> str:

@@ -1,0 +1,69 @@
+"""Export a network: find the checkpoint, write one format and the model card. See ``conf/export.yaml``."""
+
+import logging
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from ctc_lightning.config_errors import plain_errors
+from ctc_lightning.console import set_up_console
+from ctc_lightning.export.card import model_card
+from ctc_lightning.export.folder import check_free, whole_folder
+from ctc_lightning.export.format import Format
+from ctc_lightning.export.record import run_of
+from ctc_lightning.export.trained import find_checkpoint, open_trained
+from ctc_lightning.paths import config_dir
+
+log = logging.getLogger("ctc_lightning")
+
+CARD = "README.md"
+
+
+def export(cfg: DictConfig, format_name: str) -> Path:
+    """Write what ``cfg`` names; returns the folder.
+
+    Args:
+        cfg: the composed configuration.
+        format_name: the chosen one's, for the folder's name.
+
+    Raises:
+        ValueError: a value that cannot work, a checkpoint that cannot be read, a format that cannot hold it.
+    """
+    written: Format = instantiate(cfg.format)
+    file = find_checkpoint(Path(cfg.checkpoint), cfg.which)
+    home = run_of(file) or file.parent
+    folder = Path(cfg.output) if cfg.output else home / "export" / f"{file.stem}_{format_name}"
+    check_free(folder, overwrite=cfg.overwrite)
+    trained = open_trained(file, classifier=cfg.classifier, trust=cfg.trust)
+    with whole_folder(folder) as beside:
+        loading = written.write(trained, beside)
+        card = model_card(
+            trained,
+            library=written.library,
+            loading=loading,
+            files=sorted(path.name for path in beside.iterdir()),
+            license_id=cfg.license,
+        )
+        (beside / CARD).write_text(card, encoding="utf-8")
+    what = f"{trained.num_features} features" + (
+        f", {trained.num_classes} classes" if trained.num_classes else ""
+    )
+    log.info("%s (%s, epoch %d) is in %s", trained.title, what, trained.snapshot.epoch, folder)
+    return folder
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="export")
+def run(cfg: DictConfig) -> None:
+    """One export."""
+    with plain_errors("export"):
+        set_up_console()
+        export(cfg, HydraConfig.get().runtime.choices["format"])
+
+
+def main() -> None:
+    """``python -m ctc_lightning.export``: errors of the user's are one sentence and exit code 2."""
+    with plain_errors("export"):
+        run()

@@ -1,0 +1,108 @@
+"""A network that somebody has trained: its backbone and, where it fits, its classifier."""
+
+# L classes, F features
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ctc_lightning.networks.backbone import create_backbone
+from ctc_lightning.networks.network import Network
+from ctc_lightning.networks.weights import load_state, read_weights
+
+log = logging.getLogger(__name__)
+
+_MATRIX = 2
+
+
+class PretrainedNetwork(Network):
+    """f begins with a file's weights, and so does W if the file has a classifier of L classes.
+
+    A file's classifier is what it holds beside the backbone: one weight of (L, F) with its bias of (L,),
+    whatever they are called. Its classes must be the data's, in the same order; only their number is checked.
+
+    Args:
+        backbone: ``family/model``, see `create_backbone`.
+        num_classes: L, at least 1.
+        projector: as `create_network`.
+        image_channels: C, at least 1.
+        image_size: H and W, see `create_backbone`.
+        stem: None or ``"cifar"``, see `create_backbone`.
+        pretrained: a file, see `read_weights`; True: the library's published backbone, W at random; False:
+            both at random.
+        keep_classifier: False: W is drawn at random, as for other classes than the file's.
+        channels_last: see `Network`.
+        backbone_options: the backbone's own options.
+
+    Raises:
+        ValueError: as `create_network`; no such file, or one of another network.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str,
+        num_classes: int,
+        projector: Callable[[int], nn.Module] | None,
+        image_channels: int = 3,
+        image_size: int | None = None,
+        stem: str | None = None,
+        pretrained: bool | str | Path = False,
+        keep_classifier: bool = True,
+        channels_last: bool = False,
+        backbone_options: dict[str, Any] | None = None,
+    ) -> None:
+        path = None if isinstance(pretrained, bool) else Path(pretrained)
+        state = {} if path is None else read_weights(path)
+        f = create_backbone(
+            backbone,
+            stem=stem,
+            pretrained=path is None and bool(pretrained),
+            image_channels=image_channels,
+            image_size=image_size,
+            **(backbone_options or {}),
+        )
+        if path is not None:
+            load_state(f, state, path)
+        num_features = cast("int", f.num_features)
+        g = None if projector is None else projector(num_features)
+        super().__init__(f, g, num_classes, channels_last=channels_last)
+        if path is not None and keep_classifier:
+            self._load_classifier({name: w for name, w in state.items() if name not in f.state_dict()}, path)
+
+    def _load_classifier(self, beside: Mapping[str, Tensor], path: Path) -> None:
+        found = classifier_of(beside, self.classifier.in_features)
+        if found is None:
+            log.info("%s holds no classifier: it begins anew.", path)
+            return
+        weight_LF, bias_L = found
+        here, there = self.classifier.out_features, len(weight_LF)
+        if here != there:
+            log.info(
+                "%s classifies %d classes and the data have %d: the classifier begins anew.",
+                path,
+                there,
+                here,
+            )
+            return
+        with torch.no_grad():
+            self.classifier.weight.copy_(weight_LF)
+            self.classifier.bias.copy_(bias_L)
+        log.info("The classifier of %d classes is that of %s.", here, path)
+
+
+def classifier_of(beside: Mapping[str, Tensor], num_features: int) -> tuple[Tensor, Tensor] | None:
+    """The one weight (L, F) with a bias (L,) among tensors by name; None if there are none or several."""
+    found = []
+    for name, weight in beside.items():
+        bias = beside.get(name.removesuffix("weight") + "bias")
+        if not name.endswith("weight") or bias is None or weight.ndim < _MATRIX:
+            continue
+        weight_LF = weight.flatten(1)  # timm has classifiers that are 1x1 convolutions
+        if weight_LF.shape[1] == num_features and bias.shape == weight_LF.shape[:1]:
+            found.append((weight_LF, bias))
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,102 @@
+"""A network that somebody has trained is taken over with its classifier, where that fits."""
+
+import logging
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from ctc_lightning.networks import LinearProjector, create_backbone
+from ctc_lightning.networks.pretrained_network import PretrainedNetwork, classifier_of
+
+PUBLISHED = {
+    "timm/resnet18": lambda: timm.create_model("resnet18", num_classes=6),
+    "timm/convnext_atto": lambda: timm.create_model("convnext_atto", num_classes=6),
+    "torchvision/mobilenet_v3_small": lambda: torchvision.models.mobilenet_v3_small(num_classes=6),
+}
+
+
+def build(backbone, num_classes=6, **options):
+    return PretrainedNetwork(
+        **{"backbone": backbone, "num_classes": num_classes, "projector": None} | options
+    )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_librarys_own_classifier_comes_along(name, tmp_path):
+    whole = PUBLISHED[name]().eval()
+    save_file(whole.state_dict(), tmp_path / "weights.safetensors")
+    network = build(name, pretrained=str(tmp_path / "weights.safetensors")).eval()
+    image_BCHW = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(network(image_BCHW), whole(image_BCHW))
+
+
+def test_a_checkpoint_of_ours_gives_backbone_and_classifier(tmp_path):
+    trained = build("cifar/resnet8").eval()
+    state = {f"network.{name}": tensor for name, tensor in trained.state_dict().items()}
+    torch.save({"state_dict": state | {"stages.a.memory.row_ND": torch.ones(3, 2)}}, tmp_path / "last.ckpt")
+    network = build("cifar/resnet8", pretrained=tmp_path / "last.ckpt").eval()
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(network.state_dict()[name], tensor), name
+    backbone = create_backbone("cifar/resnet8", pretrained=tmp_path / "last.ckpt")
+    for name, tensor in trained.backbone.state_dict().items():
+        assert torch.equal(backbone.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "options", "said"),
+    [(5, {}, "classifies 6 classes and the data have 5"), (6, {"keep_classifier": False}, "")],
+)
+def test_a_classifier_that_is_not_wanted_begins_anew(num_classes, options, said, tmp_path, caplog):
+    whole = PUBLISHED["timm/resnet18"]()
+    save_file(whole.state_dict(), tmp_path / "w.safetensors")
+    with caplog.at_level(logging.INFO), torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = build("timm/resnet18", num_classes, pretrained=tmp_path / "w.safetensors", **options)
+    assert network.classifier.out_features == num_classes
+    assert not torch.equal(network.classifier.weight[:5], whole.fc.weight[:5])
+    assert torch.equal(network.backbone.conv1.weight, whole.conv1.weight)
+    assert said in caplog.text
+
+
+def test_a_backbone_alone_is_enough(tmp_path, caplog):
+    save_file(create_backbone("cifar/resnet8").state_dict(), tmp_path / "w.safetensors")
+    with caplog.at_level(logging.INFO):
+        build("cifar/resnet8", pretrained=tmp_path / "w.safetensors")
+    assert "holds no classifier: it begins anew" in caplog.text
+
+
+def test_without_a_file_it_is_an_ordinary_network():
+    network = build("cifar/resnet8", projector=lambda num_features: LinearProjector(num_features, dim=4))
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 6)
+    assert network.projector(network.backbone(torch.zeros(2, 3, 32, 32))).shape == (2, 4)
+
+
+def test_a_file_of_another_network_is_one_sentence(tmp_path):
+    save_file(create_backbone("cifar/resnet14").state_dict(), tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"w.safetensors is of another network: it also holds"):
+        build("cifar/resnet8", pretrained=tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "found"),
+    [
+        ({"fc.weight": (4, 3), "fc.bias": (4,)}, True),
+        ({"fc.weight": (4, 3, 1, 1), "fc.bias": (4,)}, True),
+        ({"fc.weight": (4, 2), "fc.bias": (4,)}, False),
+        ({"fc.weight": (4, 3)}, False),
+        ({"norm.weight": (3,), "norm.bias": (3,)}, False),
+        ({"a.weight": (4, 3), "a.bias": (4,), "b.weight": (4, 3), "b.bias": (4,)}, False),
+        ({}, False),
+    ],
+)
+def test_what_counts_as_a_classifier(tensors, found):
+    made = {name: torch.zeros(shape) for name, shape in tensors.items()}
+    classifier = classifier_of(made, num_features=3)
+    assert (classifier is not None) == found
+    if classifier is not None:
+        assert nn.functional.linear(torch.zeros(2, 3), *classifier).shape == (2, 4)
