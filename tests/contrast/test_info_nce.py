@@ -1,6 +1,7 @@
-"""The softmax contrast. B: queries, K: negatives, D: projection."""
+"""The softmax contrast. B: queries, K: negatives, R: rows, D: projection."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from torch.nn.functional import normalize
 from ctc_lightning.batch import Batch
 from ctc_lightning.contrast import InfoNCE
 from ctc_lightning.memory import KeyQueue, Keys
+
+B, R, D = 5, 103, 8
 
 
 def loss_and_gradient(contrast, query_BD, keys):
@@ -105,3 +108,154 @@ def test_no_negatives_at_all_give_zero_loss_and_zero_gradient(num_masked, unit):
     loss, gradient_BD = loss_and_gradient(InfoNCE(0.01), unit(4, 3), keys)
     assert loss.item() == 0
     assert torch.equal(gradient_BD, torch.zeros(4, 3, dtype=torch.float64))
+
+
+# ------------------------------------------------------------------- more negatives than fit at once
+
+
+def in_blocks(temperature, num_rows, itemsize=4):
+    """The contrast that takes ``num_rows`` of the R rows at a time."""
+    return InfoNCE(temperature, block_mib=B * num_rows * itemsize / 2**20)
+
+
+@pytest.fixture(params=["all", "each pair", "for all", "groups", "both"])
+def many_keys(request, unit):
+    """Keys with every kind of mask: one query meets nothing in the first blocks, another row 0 only."""
+    torch.manual_seed(0)
+    group_B, group_R = torch.tensor([0, 1, 2, 3, 4]), torch.randint(5, (R,)).sort().values
+    pair_BR = torch.rand(B, R) > 0.3
+    pair_BR[0, :20], pair_BR[-1] = False, torch.arange(R) == 0
+    allowed = {"each pair": pair_BR, "both": pair_BR, "for all": pair_BR[:1]}.get(request.param)
+    groups = (group_B, group_R) if request.param in ("groups", "both") else None
+    return Keys(unit(B, D), unit(R, D), allowed, num_stored=R, groups=groups)
+
+
+def naive(query_BD, keys, temperature):
+    """The equation with every logit at once, in float64."""
+    query_BD, row_RD = query_BD.double(), keys.row_RD.double()
+    meets_BR = torch.ones(len(query_BD), len(row_RD), dtype=torch.bool)
+    if keys.allowed_BK is not None:
+        meets_BR &= keys.allowed_BK
+    if keys.groups is not None:
+        meets_BR &= keys.groups[0][:, None] != keys.groups[1]
+    positive_B = (query_BD * keys.positive_BD.double()).sum(1) / temperature
+    weight_BR = (query_BD @ row_RD.T / temperature).exp() * meets_BR
+    return (((positive_B.exp() + weight_BR.sum(1)).log()) - positive_B).mean()
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("num_rows", [1, 10, 102])  # blocks of one; uneven last ones, of three and of one
+def test_blocks_give_the_loss_and_gradient_of_all_at_once(num_rows, dtype, rtol, many_keys, unit):
+    query_BD = unit(B, D).to(dtype)
+    keys = replace(many_keys, positive_BD=many_keys.positive_BD.to(dtype), row_RD=many_keys.row_RD.to(dtype))
+    loss, gradient_BD = loss_and_gradient(in_blocks(0.1, num_rows, dtype.itemsize), query_BD, keys)
+    exact, exact_BD = loss_and_gradient(lambda q_BD, k: naive(q_BD, k, 0.1), query_BD, keys)
+    assert loss.dtype == gradient_BD.dtype == dtype
+    assert loss.item() == pytest.approx(exact.item(), rel=rtol)
+    torch.testing.assert_close(gradient_BD, exact_BD, rtol=rtol, atol=rtol * exact_BD.abs().max().item())
+
+
+def test_blocks_give_the_derivative_of_their_loss(many_keys, unit):
+    def loss(query_BD, positive_BD):
+        keys = replace(many_keys, positive_BD=positive_BD)
+        return in_blocks(0.5, 10, itemsize=8)(normalize(query_BD, dim=-1), keys)
+
+    inputs = unit(B, D).requires_grad_(), many_keys.positive_BD.requires_grad_()
+    assert torch.autograd.gradcheck(loss, inputs)
+
+
+def test_every_row_is_read_once_in_blocks_that_fit(monkeypatch, many_keys, unit):
+    lengths, block = [], Keys.block
+
+    def note(keys, query_BD, columns):
+        logit_BC, row_CD = block(keys, query_BD, columns)
+        lengths.append(logit_BC.shape[1])
+        return logit_BC, row_CD
+
+    monkeypatch.setattr(Keys, "block", note)
+    loss_and_gradient(in_blocks(0.1, 10), unit(B, D).float(), replace(many_keys, row_RD=unit(R, D).float()))
+    assert lengths == [10] * 10 + [3]
+    lengths.clear()  # rows of another dtype are copied: D more numbers for each beside its B logits
+    loss_and_gradient(in_blocks(0.1, 13), unit(B, D).float(), replace(many_keys, row_RD=unit(R, D).half()))
+    assert lengths == [5] * 20 + [3]
+
+
+def test_a_larger_logit_in_a_later_block_neither_overflows_nor_loses_the_others():
+    row_RD = torch.tensor([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
+    query_BD = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])  # the largest comes last for one, first for the other
+    keys = Keys(-query_BD, row_RD, None, num_stored=4)
+    loss, gradient_BD = loss_and_gradient(InfoNCE(0.01, block_mib=1e-9), query_BD, keys)
+    # ln(1 + 2 e¹⁰⁰/e⁻¹⁰⁰) and ln(1 + e¹⁰⁰/e⁻¹⁰⁰); the terms left out are below e⁻¹⁰⁰ of these
+    assert loss.item() == pytest.approx((200 + math.log(2) + 200) / 2, rel=1e-6)
+    torch.testing.assert_close(gradient_BD, torch.tensor([[100.0, 0.0], [-100.0, 0.0]]), rtol=1e-5, atol=1e-5)
+
+
+def test_a_query_that_meets_nothing_in_any_block_has_no_loss_and_no_gradient(unit):
+    groups = torch.tensor([0, 1, 0, 1, 1]), torch.zeros(R, dtype=torch.int64)
+    keys = Keys(unit(B, D), unit(R, D), None, num_stored=R, groups=groups)
+    query_BD = unit(B, D)
+    loss, gradient_BD = loss_and_gradient(in_blocks(0.1, 10, itemsize=8), query_BD, keys)
+    assert loss.item() == pytest.approx(naive(query_BD, keys, 0.1).item(), rel=1e-12)
+    assert torch.equal(gradient_BD[[0, 2]], torch.zeros(2, D, dtype=torch.float64))
+    assert gradient_BD[[1, 3, 4]].norm(dim=1).min() > 0
+
+
+@pytest.mark.parametrize("num_rows", [10, R])
+@pytest.mark.parametrize("half", [torch.float16, torch.bfloat16])
+def test_half_precision_rows_count_as_what_they_were_rounded_to(half, num_rows, many_keys, unit):
+    query_BD, row_RD = unit(B, D).float(), many_keys.row_RD.to(half)
+    results = [
+        loss_and_gradient(in_blocks(0.1, num_rows), query_BD, replace(many_keys, row_RD=rows))
+        for rows in (row_RD, row_RD.float())
+    ]
+    torch.testing.assert_close(*results, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("num_rows", [10, R])
+def test_autocast_does_not_round_the_logits(num_rows, many_keys, unit):
+    contrast, query_BD, keys = in_blocks(0.05, num_rows), unit(B, D).float(), many_keys
+    loss, gradient_BD = loss_and_gradient(contrast, query_BD, keys)
+    query_BD.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        autocast_loss = contrast(query_BD, keys)
+    assert torch.equal(autocast_loss, loss)
+    assert torch.equal(*torch.autograd.grad(autocast_loss, query_BD), gradient_BD)
+
+
+def test_blocks_add_both_directions(many_keys, unit):
+    query_BD, anchor_BD, back = unit(B, D), unit(B, D), replace(many_keys, row_RD=unit(R, D))
+    loss = in_blocks(0.1, 10)(query_BD, replace(many_keys, reverse=(anchor_BD, back)))
+    expected = naive(query_BD, many_keys, 0.1) + naive(anchor_BD, back, 0.1)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_the_gradient_is_of_the_rows_that_the_loss_read(many_keys, unit):
+    query_BD = unit(B, D).requires_grad_()
+    keys = replace(many_keys, row_RD=many_keys.row_RD.clone())
+    loss = in_blocks(0.1, 10)(query_BD, keys)
+    keys.row_RD.zero_()  # the memory is written before the backward pass
+    expected = torch.autograd.grad(naive(query_BD, many_keys, 0.1), query_BD)
+    torch.testing.assert_close(torch.autograd.grad(loss, query_BD), expected)
+
+
+def test_rows_that_need_a_gradient_get_one_however_many_they_are(many_keys, unit):
+    query_BD, row_RD = unit(B, D), many_keys.row_RD.requires_grad_()
+    (gradient_RD,) = torch.autograd.grad(in_blocks(0.1, 10)(query_BD, many_keys), row_RD)
+    torch.testing.assert_close(gradient_RD, *torch.autograd.grad(naive(query_BD, many_keys, 0.1), row_RD))
+
+
+def test_a_loss_made_of_this_one_keeps_its_change_in_blocks(many_keys, unit):
+    class MarginNCE(InfoNCE):
+        def one_way(self, positive_B, negative_BK, num_stored, direction):
+            return super().one_way(positive_B - 3, negative_BK, num_stored, direction)
+
+    query_BD = unit(B, D)
+    with_margin = [MarginNCE(0.1, block_mib=mib)(query_BD, many_keys).item() for mib in (1e-9, 32)]
+    assert with_margin[0] == pytest.approx(with_margin[1], rel=1e-12)
+    assert with_margin[1] > InfoNCE(0.1)(query_BD, many_keys).item()
+
+
+@pytest.mark.parametrize("block_mib", [0, -1, float("nan")])
+def test_blocks_of_nothing_are_refused(block_mib):
+    with pytest.raises(ValueError, match=rf"block_mib is {block_mib}; it must be above 0, for example 32"):
+        InfoNCE(0.1, block_mib=block_mib)

@@ -1,8 +1,13 @@
 """The bank against loops, and its sampling against the uniform law. B: queries, N: images, D: projection."""
 
+import io
+import json
+import subprocess
+import sys
 from collections import Counter
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
@@ -171,8 +176,132 @@ def test_a_state_goes_on_identically(make_batch):
         ({"momentum": 1.1}, r"momentum is 1.1; it must lie in \[0, 1\]"),
         ({"momentum": 0.9, "num_negatives": 0}, "num_negatives is 0; give a whole number of at least 1"),
         ({"momentum": 0.9, "exclude": "none"}, "exclude is 'none'; choose one of 'image', 'class'"),
+        (
+            {"momentum": 0.9, "dtype": "float64"},
+            "dtype is 'float64'; choose one of 'float32', 'float16', 'bf",
+        ),
     ],
 )
 def test_wrong_values_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         MemoryBank(**arguments)
+
+
+# ------------------------------------------------------------------------------------ half precision
+
+HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def start_rounded(dtype, momentum=0.7, dim=4):
+    bank = MemoryBank(momentum, dtype=dtype)
+    torch.manual_seed(0)
+    bank.allocate(dim, torch.tensor(LABELS))
+    return bank
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_a_half_precision_bank_starts_as_the_float32_one_rounded(dtype):
+    exact_ND = start_rounded("float32").row_ND
+    assert torch.equal(start_rounded(dtype).row_ND, exact_ND.to(HALVES[dtype]))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_only_storing_a_row_rounds_it(dtype, make_batch):
+    bank, half = start_rounded(dtype), HALVES[dtype]
+    key_BD = normalize(torch.randn(3, 4), dim=-1)
+    expected = bank.row_ND[[0, 3]].double().numpy()
+    for key, places in ((0, [0]), (1, [1, 2])):
+        average = 0.7 * expected[key] + 0.3 * key_BD[places].double().numpy().mean(0)
+        expected[key] = average / np.linalg.norm(average)
+    bank.put(key_BD, key_BD, make_batch([0, 3, 3]))
+    assert bank.row_ND.dtype == half
+    # at most half a spacing of the stored dtype, and float32's own error where that decides to which side
+    torch.testing.assert_close(
+        bank.row_ND[[0, 3]].double(),
+        torch.from_numpy(expected),
+        rtol=torch.finfo(half).eps / 2 + 1e-6,
+        atol=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "distance"), [("float32", 1e-6), ("float16", 3.1e-4), ("bfloat16", 2.5e-3)]
+)
+def test_a_row_comes_as_near_to_its_key_as_documented(dtype, distance, make_batch):
+    bank = start_rounded(dtype, momentum=0.9, dim=128)
+    key_1D = torch.full((1, 128), 128**-0.5)
+    for _ in range(200):
+        bank.put(key_1D, key_1D, make_batch([5]))
+    assert (bank.row_ND[5].float() - key_1D[0]).abs().max() <= distance
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_a_checkpoint_keeps_the_dtype(dtype):
+    bank, file = start_rounded(dtype), io.BytesIO()
+    torch.save(bank.state_dict(), file)
+    file.seek(0)
+    state, resumed = torch.load(file), start_rounded(dtype)
+    resumed.row_ND.zero_()
+    resumed.load_state_dict(state)
+    assert state["row_ND"].dtype == HALVES[dtype]
+    assert torch.equal(resumed.row_ND, bank.row_ND)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cast", "then"),
+    [
+        ("float32", "bfloat16", torch.float32),
+        ("float32", "half", torch.float32),
+        ("float32", "double", torch.float64),
+        ("float16", "bfloat16", torch.float16),
+        ("float16", "double", torch.float16),
+        ("bfloat16", "float", torch.bfloat16),
+    ],
+)
+def test_a_precision_of_the_whole_module_does_not_round_the_rows(dtype, cast, then):
+    bank = start_rounded(dtype)
+    row_ND, module = bank.row_ND.clone(), torch.nn.ModuleDict({"bank": bank, "head": torch.nn.Linear(2, 2)})
+    getattr(module, cast)()
+    assert bank.row_ND.dtype == then
+    assert torch.equal(bank.row_ND, row_ND.to(then))
+    assert module["head"].weight.dtype != row_ND.dtype
+
+
+# ------------------------------------------------------------------------------------ ImageNet's size
+
+IMAGENET = """
+import json, os, resource, sys, torch
+from torch.nn.functional import normalize
+from ctc_lightning.batch import Batch
+from ctc_lightning.contrast import InfoNCE
+from ctc_lightning.memory import MemoryBank
+
+def step(num_images):
+    label_N = torch.arange(num_images) % 1000
+    bank = MemoryBank(0.9, exclude="class", dtype="float16")
+    bank.allocate(128, label_N)
+    index_B = torch.arange(256) * 37
+    query_BD = normalize(torch.randn(256, 128), dim=-1).requires_grad_()
+    batch = Batch(torch.empty(0), torch.empty(0), label_N[index_B], index_B)
+    before = int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    loss = InfoNCE(0.1)(query_BD, bank.draw(query_BD, query_BD, batch))
+    loss.backward()
+    bank.put(query_BD, query_BD, batch)
+    return loss.item(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+
+torch.manual_seed(0)
+step(40_000)  # what libraries take on first use is none of the step's
+print(json.dumps(step(1_281_167)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory in use")
+def test_a_step_over_a_bank_of_imagenets_size_takes_less_than_200_mb():
+    process = subprocess.run(
+        [sys.executable, "-c", IMAGENET], check=True, stdout=subprocess.PIPE, timeout=300
+    )
+    loss, extra_bytes = json.loads(process.stdout)
+    assert extra_bytes < 200e6
+    # q·k of a random row has variance 1/128, so E exp(10 q·k) is about e^(100/256); the mean of 10 q·k⁺ over
+    # 256 positives has a standard deviation of 0.055
+    assert loss == pytest.approx(np.log(0.999 * 1_281_167) + 100 / 256, abs=0.2)

@@ -46,3 +46,9 @@ def test_equals_two_banks(action, banks, make_batch):
 def test_wrong_values_are_refused():
     with pytest.raises(ValueError, match=r"momentum is 2; it must lie in \[0, 1\]"):
         TwinBank(momentum=2)
+
+
+def test_both_banks_have_the_dtype():
+    twin = TwinBank(0.9, dtype="float16")
+    twin.allocate(4, LABEL_N)
+    assert twin.of_queries.row_ND.dtype == twin.of_keys.row_ND.dtype == torch.float16

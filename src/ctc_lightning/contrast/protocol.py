@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 from ctc_lightning.memory.protocol import Keys
@@ -35,8 +34,7 @@ class Contrast(nn.Module, ABC):
     def logits(self, query_BD: Tensor, keys: Keys) -> tuple[Tensor, Tensor]:
         """q·k⁺/τ (B,) and q·k⁻/τ (B, K), in at least float32; −inf where a pair may not meet."""
         positive_B, negative_BK = keys.similarity(query_BD)
-        dtype = torch.promote_types(positive_B.dtype, torch.float32)
-        return positive_B.to(dtype) / self.temperature, negative_BK.to(dtype) / self.temperature
+        return positive_B / self.temperature, negative_BK / self.temperature
 
     @abstractmethod
     def one_way(self, positive_B: Tensor, negative_BK: Tensor, num_stored: int, direction: int) -> Tensor:

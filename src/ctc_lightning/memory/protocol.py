@@ -1,15 +1,23 @@
-"""What a memory must do, and the keys it hands out. B: queries, K: negatives, R: rows, D: projection."""
+"""What a memory must do, and the keys it hands out.
+
+B: queries, K: negatives, R: rows, C: rows of one block, D: projection
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ctc_lightning.batch import Batch
 
 Exclude = Literal["none", "image", "class"]
+
+ROWS_PER_COPY = 8  # copying one row for one pair takes as long as so many products of a matrix product
+COPIED_BYTES = 32 * 2**20  # at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +26,14 @@ class Keys:
 
     Attributes:
         positive_BD: k⁺, the past's embedding of each query's own image.
-        row_RD: stored keys of which the negatives are made.
+        row_RD: stored keys of which the negatives are made, in any floating dtype.
         allowed_BK: (B, K) or (1, K) bool, which pairs may meet; None: all.
-        column_BK: (B, K) int64, the row of each query's j-th negative; None: K = R, every row in order.
         num_stored: N, how many keys the memory holds in all.
+        column_BK: (B, K) int64, the row of each query's j-th negative; None: K = R, every row in order.
         reverse: the other direction of a two-way contrast, ``(anchor_BD, its keys)``; None: one-way.
+        groups: ``(group_B, group_R)`` int64, image numbers or classes, only with every row in order: a query
+            does not meet the rows of its own group either. They are compared block by block, so that a
+            bank's mask of B×N never exists. None: no such rule.
     """
 
     positive_BD: Tensor
@@ -31,16 +42,63 @@ class Keys:
     num_stored: int
     column_BK: Tensor | None = None
     reverse: "tuple[Tensor, Keys] | None" = None
+    groups: tuple[Tensor, Tensor] | None = None
 
     def similarity(self, query_BD: Tensor) -> tuple[Tensor, Tensor]:
-        """q·k⁺ (B,) and q·k⁻ (B, K), the latter −inf where a pair may not meet."""
-        positive_B = torch.einsum("bd,bd->b", query_BD, self.positive_BD.to(query_BD.dtype))
-        negative_BK = query_BD @ self.row_RD.to(query_BD.dtype).T
-        if self.column_BK is not None:
-            negative_BK = negative_BK.gather(1, self.column_BK)
+        """q·k⁺ (B,) and q·k⁻ (B, K), the latter −inf where a pair may not meet; in at least float32."""
+        return self.positive(query_BD), self.negative(query_BD)
+
+    def positive(self, query_BD: Tensor) -> Tensor:
+        """q·k⁺ (B,), in at least float32 whatever autocast says."""
+        with torch.autocast(query_BD.device.type, enabled=False):
+            query_BD = query_BD.to(at_least_float32(query_BD))
+            return torch.einsum("bd,bd->b", query_BD, self.positive_BD.to(query_BD.dtype))
+
+    def negative(self, query_BD: Tensor) -> Tensor:
+        """q·k⁻ (B, K), in at least float32 whatever autocast says; −inf where a pair may not meet."""
+        query_BD = query_BD.to(at_least_float32(query_BD))
+        if self.column_BK is None:
+            return self.block(query_BD, slice(None))[0]
+        R, K = len(self.row_RD), self.column_BK.shape[1]
+        if R > ROWS_PER_COPY * K and not self.row_RD.requires_grad:  # B×R would be much more than B×K
+            negative_BK = self.pair_by_pair(query_BD)
+        else:
+            with torch.autocast(query_BD.device.type, enabled=False):
+                negative_BK = (query_BD @ self.row_RD.to(query_BD.dtype).T).gather(1, self.column_BK)
+        return self.mask_(negative_BK, slice(None))
+
+    def pair_by_pair(self, query_BD: Tensor) -> Tensor:
+        """q·k⁻ (B, K) from a copy of each pair's row, some queries at a time.
+
+        The gradient copies them again, so that they are not kept.
+        """
+
+        def products(query_BD: Tensor, column_BK: Tensor) -> Tensor:
+            with torch.autocast(query_BD.device.type, enabled=False):
+                row_BKD = self.row_RD[column_BK].to(query_BD.dtype)
+                return torch.bmm(row_BKD, query_BD[:, :, None])[:, :, 0]
+
+        assert self.column_BK is not None
+        num_queries = max(1, COPIED_BYTES // (query_BD[0].nbytes * self.column_BK.shape[1]))
+        blocks = zip(query_BD.split(num_queries), self.column_BK.split(num_queries), strict=True)
+        again = partial(checkpoint, products, use_reentrant=False, preserve_rng_state=False)
+        return torch.cat([again(*block) for block in blocks])
+
+    def block(self, query_BD: Tensor, columns: slice) -> tuple[Tensor, Tensor]:
+        """q·k⁻ (B, C) of the rows ``columns``, −inf where a pair may not meet, and these rows (C, D)."""
+        row_CD = self.row_RD[columns].to(query_BD.dtype)
+        with torch.autocast(query_BD.device.type, enabled=False):
+            negative_BC = query_BD @ row_CD.T
+        return self.mask_(negative_BC, columns), row_CD
+
+    def mask_(self, negative_BC: Tensor, columns: slice) -> Tensor:
+        """Write −inf in place where a pair may not meet."""
         if self.allowed_BK is not None:
-            negative_BK = negative_BK.masked_fill(~self.allowed_BK, -torch.inf)
-        return positive_B, negative_BK
+            negative_BC.masked_fill_(~self.allowed_BK[:, columns], -torch.inf)
+        if self.groups is not None:
+            group_B, group_R = self.groups
+            negative_BC.masked_fill_(group_B[:, None] == group_R[columns], -torch.inf)
+        return negative_BC
 
 
 class Memory(nn.Module, ABC):
@@ -75,6 +133,11 @@ class Memory(nn.Module, ABC):
     def fill(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """Overwrite what is remembered of these images (a stage begins)."""
         self.put(query_BD, key_BD, batch)
+
+
+def at_least_float32(tensor: Tensor) -> torch.dtype:
+    """The dtype to calculate in: half precision rounds a logit of 10 to 0.04."""
+    return torch.promote_types(tensor.dtype, torch.float32)
 
 
 def check_count(owner: str, option: str, count: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ctc_lightning.batch import Batch
-from ctc_lightning.memory.bank import MemoryBank
+from ctc_lightning.memory.bank import MemoryBank, RowDtype
 from ctc_lightning.memory.protocol import Exclude, Keys, Memory
 
 
@@ -27,10 +27,12 @@ class TwinBank(Memory):
         exclude: Exclude = "image",
         *,
         shared_negatives: bool = True,
+        dtype: RowDtype = "float32",
     ) -> None:
         super().__init__()
         self.of_queries, self.of_keys = (
-            MemoryBank(momentum, num_negatives, exclude, shared_negatives=shared_negatives) for _ in range(2)
+            MemoryBank(momentum, num_negatives, exclude, shared_negatives=shared_negatives, dtype=dtype)
+            for _ in range(2)
         )
 
     def allocate(self, dim: int, label_N: Tensor) -> None:
