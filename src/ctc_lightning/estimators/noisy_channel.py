@@ -34,7 +34,8 @@ class NoisyChannel(Estimator):
     badly; x enters through c alone, so the size of the images does not matter; what is not known is seen,
     as the distance between both bounds. It is wide where I is near log M or above: then more images, or more
     noise, are the only remedies. Measured on 1500 pairs with Gaussian c in 4 to 64 dimensions (log M = 7.3):
-    ``value`` is less than 0.1 nats too low up to 3 nats, 0.2 at 4, 0.4 at 5, 0.7 at 6, 1.2 at 7. A lower bound that was learned must not end above ``upper``.
+    ``value`` is less than 0.1 nats too low up to 3 nats, 0.2 at 4, 0.4 at 5, 0.7 at 6, 1.2 at 7. A
+    lower bound that was learned must not end above ``upper``.
 
     ε is drawn anew: y and its noise are not used. The pairs of ``fit`` serve as further x_j. Distances are
     float64.
