@@ -101,7 +101,7 @@ class ClassifierBound(Estimator):
         z_NC = scaling(x_NC)
         if self.hidden_dim is None:
             for linear in fit_path(z_NC, label_N, num_classes, strengths):
-                yield linear.strength, _After(scaling, linear)
+                yield linear.strength, _After(scaling, linear.__call__)
             return
         for strength in strengths:
             yield strength, _After(scaling, _Hidden(z_NC, label_N, self.hidden_dim, strength, seed))

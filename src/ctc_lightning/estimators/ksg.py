@@ -30,8 +30,8 @@ class KSG(Estimator):
 
     It is no bound. Where x and y are independent it is right on average; the more dimensions, and the nearer
     I comes to ψ(M) − ψ(k), which it never exceeds, the lower it is. Measured for 1500 pairs of Gaussians with
-    2 nats, k = 3: right within 0.05 nats in 1 and 2 dimensions of x and of y, 0.2 too low in 3, 0.4 in 4, 1 in
-    8. So more than ``max_dims`` are refused.
+    2 nats, k = 3: right within 0.05 nats in 1 and 2 dimensions of x and of y, 0.2 too low in 3, 0.4 in 4,
+    1 in 8. So more than ``max_dims`` are refused.
 
     Args:
         neighbours: k; small: little bias, much spread.
