@@ -1,7 +1,5 @@
 """The second stage alone: an existing classifier, one's own folder, a frozen copy of what it was."""
 
-import os
-import subprocess
 import sys
 
 import numpy as np
@@ -15,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ctc_lightning import train as training
 from ctc_lightning.contrast import NCE
+from ctc_lightning.export.command import export
 from ctc_lightning.key_encoder import FrozenEncoder
 from ctc_lightning.memory import TwinBank
 from ctc_lightning.paths import config_dir
@@ -35,36 +34,59 @@ SHORT = [
 ]
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A folder with PNGs of three classes and a trained classifier's file; the current directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CTC_CACHE", str(tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with PNGs of three classes and a trained classifier's file."""
+    folder = tmp_path_factory.mktemp("place")
     rng = np.random.default_rng(0)
     for split, count in {"train": NUM_TRAIN, "val": 6, "test": 9}.items():
         for number in range(count):
-            folder = tmp_path / "photos" / split / CLASSES[number % 3]
-            folder.mkdir(parents=True, exist_ok=True)
+            images = folder / "photos" / split / CLASSES[number % 3]
+            images.mkdir(parents=True, exist_ok=True)
             level = rng.integers(0, 256, (36, 40, 3), dtype=np.uint8)
             level[..., number % 3] //= 4
-            Image.fromarray(level).save(folder / f"{number:02d}.png")
-    torch.manual_seed(1)
-    network = timm.create_model("resnet10t", num_classes=3)
-    with torch.no_grad():
+            Image.fromarray(level).save(images / f"{number:02d}.png")
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = timm.create_model("resnet10t", num_classes=3)
         for tensor in network.buffers():
             if tensor.is_floating_point():
                 tensor.add_(0.1 * torch.rand_like(tensor))  # statistics as after training
-    save_file(network.state_dict(), tmp_path / "trained.safetensors")
-    return tmp_path
+    save_file(network.state_dict(), folder / "trained.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def given(place):
+    """The tensors that the file holds."""
+    return load_file(place / "trained.safetensors")
+
+
+@pytest.fixture(scope="module")
+def run_dir(place):
+    """The run directory of a short training that began there."""
+    training.train(configuration(place, f"checkpoint={place / 'trained.safetensors'}"))
+    return place / "run"
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def configuration(place, *overrides):
-    given = [*SHORT, f"data.root={place / 'photos'}", f"paths.run_dir={place / 'run'}"]
+    places = [
+        f"data.root={place / 'photos'}",
+        f"data.cache_dir={place / 'cache'}",
+        f"paths.run_dir={place / 'run'}",
+    ]
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("train", overrides=[*given, *overrides])
+        return compose("train", overrides=[*SHORT, *places, *overrides])
 
 
-def test_it_begins_at_the_file_with_a_frozen_copy_two_banks_and_nce(place):
+def test_it_begins_at_the_file_with_a_frozen_copy_two_banks_and_nce(place, given):
     _, module, _ = training.build(configuration(place, f"checkpoint={place / 'trained.safetensors'}"))
     assert list(module.stages) == ["temporal"]
     stage = module.stages["temporal"]
@@ -73,17 +95,13 @@ def test_it_begins_at_the_file_with_a_frozen_copy_two_banks_and_nce(place):
         TwinBank,
         NCE,
     )
-    given = load_file(place / "trained.safetensors")
     for name, tensor in module.network.backbone.state_dict().items():
         assert torch.equal(tensor, given[name]), name
     assert torch.equal(module.network.classifier.weight, given["fc.weight"])
     assert torch.equal(module.network.classifier.bias, given["fc.bias"])
 
 
-def test_the_past_stays_what_the_file_said_while_the_network_moves_on(place):
-    training.train(configuration(place, f"checkpoint={place / 'trained.safetensors'}"))
-    run_dir = place / "run"
-    given = load_file(place / "trained.safetensors")
+def test_the_past_stays_what_the_file_said_while_the_network_moves_on(run_dir, given):
     state = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     past = "stages.temporal.key_encoder.encoder.0."
     frozen = {name.removeprefix(past): tensor for name, tensor in state.items() if name.startswith(past)}
@@ -107,39 +125,28 @@ def test_the_past_stays_what_the_file_said_while_the_network_moves_on(place):
     assert set(table.method) == {"ctc_finetune"}
 
 
-def program(place, *arguments):
-    command = [sys.executable, "-m", "ctc_lightning.train", *SHORT, "data.root=photos", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(
-        command, cwd=place, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
+def test_the_file_is_not_needed_to_export_what_came_of_it(place, run_dir, tmp_path):
+    moved = (place / "trained.safetensors").rename(tmp_path / "away")
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = compose("export", overrides=[f"checkpoint={run_dir}", "format=timm", "classifier=true"])
+        folder = export(cfg, "timm")
+    finally:
+        moved.rename(place / "trained.safetensors")
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    state = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert list(model.pretrained_cfg["label_names"]) == CLASSES
+    for name, tensor in model.state_dict().items():
+        ours = f"network.classifier.{name[3:]}" if name.startswith("fc.") else f"network.backbone.{name}"
+        assert torch.equal(tensor, state[ours]), name
 
 
-def test_what_the_program_made_can_be_exported_and_finetuned_again(place):
-    done = program(place, "checkpoint=trained.safetensors", "trainer.max_epochs=1", "hydra.run.dir=run")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "The classifier of 3 classes is that of trained.safetensors" in done.stdout
-    _, module, _ = training.build(configuration(place, f"checkpoint={place / 'run/checkpoints/last.ckpt'}"))
-    state = torch.load(place / "run" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+def test_a_run_of_ours_can_be_where_it_begins(place, run_dir):
+    checkpoint = run_dir / "checkpoints" / "last.ckpt"
+    _, module, _ = training.build(configuration(place, f"checkpoint={checkpoint}"))
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
     for name, tensor in module.network.state_dict().items():
         assert torch.equal(tensor, state[f"network.{name}"]), name
-
-    (place / "trained.safetensors").unlink()  # an export rebuilds the network without it
-    command = [
-        sys.executable,
-        "-m",
-        "ctc_lightning.export",
-        "checkpoint=run",
-        "format=timm",
-        "classifier=true",
-    ]
-    exported = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=120, check=False)
-    assert (exported.returncode, exported.stderr) == (0, "")
-    model = timm.create_model(f"local-dir:{place}/run/export/last_timm", pretrained=True)
-    assert model.pretrained_cfg["label_names"] == CLASSES
-    for name, tensor in model.state_dict().items():
-        ours = f"network.backbone.{name}" if not name.startswith("fc.") else f"network.classifier.{name[3:]}"
-        assert torch.equal(tensor, state[ours]), name
 
 
 @pytest.mark.parametrize(
@@ -147,7 +154,7 @@ def test_what_the_program_made_can_be_exported_and_finetuned_again(place):
     [
         (["checkpoint=other.pth"], "the weights file other.pth is of another network: it "),
         (["checkpoint=absent.pth"], "there is no weights file absent.pth"),
-        ([], "checkpoint has no value; give it one"),
+        ([], "there are no weights to begin with: give checkpoint=FILE"),
         (
             ["checkpoint=trained.safetensors", "model.num_negatives=24"],
             "num_negatives is 24, but only 23 of the 24 training images",
@@ -156,10 +163,11 @@ def test_what_the_program_made_can_be_exported_and_finetuned_again(place):
     ids=["another architecture", "no file", "nothing", "too many negatives"],
 )
 def test_mistakes_are_one_sentence_each(arguments, message, place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
     torch.save(timm.create_model("resnet18", num_classes=3).state_dict(), place / "other.pth")
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards
     monkeypatch.setattr(
-        sys, "argv", ["train.py", *SHORT, "data.root=photos", "hydra.run.dir=run", *arguments]
+        sys, "argv", ["train.py", *SHORT, "data.root=photos", "hydra.run.dir=failed", *arguments]
     )
     with pytest.raises(SystemExit) as stopped:
         training.main()

@@ -82,6 +82,11 @@ def test_a_file_of_another_network_is_one_sentence(tmp_path):
         build("cifar/resnet8", pretrained=tmp_path / "w.safetensors")
 
 
+def test_no_weights_at_all_are_one_sentence():
+    with pytest.raises(ValueError, match=r"there are no weights to begin with: give checkpoint=FILE"):
+        build("cifar/resnet8", pretrained=None)
+
+
 @pytest.mark.parametrize(
     ("tensors", "found"),
     [

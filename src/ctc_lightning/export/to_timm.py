@@ -37,7 +37,7 @@ class TimmFormat(Format):
             )
         arguments = self.arguments(trained)
         with torch.random.fork_rng(devices=[]):
-            twin = self.create(trained, arguments)
+            twin: Any = self.create(trained, arguments)
             classifiers = twin.pretrained_cfg.get("classifier")
             if trained.classifier is not None and not classifiers:
                 raise ValueError(

@@ -39,7 +39,7 @@ class PretrainedNetwork(Network):
         backbone_options: the backbone's own options.
 
     Raises:
-        ValueError: as `create_network`; no such file, or one of another network.
+        ValueError: as `create_network`; ``pretrained`` is None; no such file, or one of another network.
     """
 
     def __init__(
@@ -51,11 +51,16 @@ class PretrainedNetwork(Network):
         image_channels: int = 3,
         image_size: int | None = None,
         stem: str | None = None,
-        pretrained: bool | str | Path = False,
+        pretrained: bool | str | Path | None = False,
         keep_classifier: bool = True,
         channels_last: bool = False,
         backbone_options: dict[str, Any] | None = None,
     ) -> None:
+        if pretrained is None:
+            raise ValueError(
+                "there are no weights to begin with: give checkpoint=FILE (network.pretrained=FILE), or "
+                "checkpoint=true for published ones."
+            )
         path = None if isinstance(pretrained, bool) else Path(pretrained)
         state = {} if path is None else read_weights(path)
         f = create_backbone(
