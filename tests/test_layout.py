@@ -28,7 +28,7 @@ LAYERS = [
     {"stage"},
     {"module"},
     {"callbacks", "loggers"},
-    {"analysis", "checkpoint", "config_errors", "console"},
+    {"analysis", "checkpoint", "checkpoint_io", "config_errors", "console"},
     {"train", "transfer", "report", "prepare", "export"},
     {"information"},  # transfer's work with other protocols
 ]

@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
+from ctc_lightning.callbacks import StopWhenDiverged
 from ctc_lightning.paths import config_dir
 from ctc_lightning.train import train
 
@@ -27,6 +28,7 @@ PROBED = [
     "callbacks.transfer_probe.also_at=[3]",
     "~callbacks.transfer_probe.protocols.standardised",
 ]
+STEPS = 2  # of an epoch
 MODELS = {
     "ctc_queue": "model=ctc_queue model.queue_size=100",
     "ctc_bank": "model=ctc_bank model.stages.contrast.memory.num_negatives=50",
@@ -53,6 +55,31 @@ class Kill(pl.Callback):
             if not self.really:
                 raise InterruptedError("in place of SIGKILL")
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Signal(pl.Callback):
+    """Sends a signal to one rank while a step (both counted from 0) is under way."""
+
+    def __init__(self, epoch, step, number, rank=0):
+        self.moment, self.number, self.rank = (epoch, step), number, rank
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        if (
+            trainer.current_epoch,
+            trainer.fit_loop.batch_idx,
+        ) == self.moment and trainer.global_rank == self.rank:
+            os.kill(os.getpid(), self.number)
+
+
+class Poison(pl.Callback):
+    """Makes one image of one step (both counted from 0) no number, on one rank."""
+
+    def __init__(self, epoch, step, rank=0):
+        self.moment, self.rank = (epoch, step), rank
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == self.moment and trainer.global_rank == self.rank:
+            batch.view[0] = float("nan")
 
 
 def kill(epoch, step=None, really=True):
@@ -111,6 +138,14 @@ def assert_equal_ends(run_dir, expected_dir):
         found, expected = (pd.read_csv(folder / file, dtype=str) for folder in (run_dir, expected_dir))
         assert found.pop(clock).notna().equals(expected.pop(clock).notna()), f"{file} differs"
         pd.testing.assert_frame_equal(found, expected, obj=file)  # cell by cell, as text
+
+
+def assert_equal_weights(run_dir, expected_dir):
+    """And memories, optimizer and random numbers: a mean over half an epoch's losses is another number."""
+    found, expected = load(run_dir), load(expected_dir)
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "stage", "epoch", "global_step"):
+        assert same(found[part], expected[part]), f"{part} differs"
+    assert same(found["callbacks"]["RandomState"], expected["callbacks"]["RandomState"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -176,6 +211,109 @@ def test_sigkill_within_the_first_epoch_of_a_stage(uninterrupted, tmp_path):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     run_here(run_dir, *overrides, "resume=auto")
     assert_equal_ends(run_dir, uninterrupted("ctc_two_stage"))
+
+
+PREEMPTED = [
+    ("ctc_queue", (1, 0), signal.SIGTERM),
+    ("ctc_queue", (2, 1), signal.SIGUSR1),  # the last step of its epoch
+    ("ctc_two_stage", (1, 1), signal.SIGTERM),  # the last one of its stage
+    ("ctc_two_stage", (2, 0), signal.SIGTERM),
+    ("ctc_bank", (0, 0), signal.SIGTERM),  # draws random numbers in every step
+]
+
+
+def preempt(epoch, step, number, rank=0):
+    return (
+        f"+callbacks.signal={{_target_:test_resume.Signal,epoch:{epoch},step:{step},"
+        f"number:{int(number)},rank:{rank}}}"
+    )
+
+
+@pytest.mark.parametrize(("model", "moment", "number"), PREEMPTED)
+def test_a_run_told_to_go_saves_and_ends_like_one_never_stopped(
+    model, moment, number, uninterrupted, tmp_path
+):
+    run_dir, overrides = tmp_path / "run", MODELS[model].split()
+    with pytest.raises(SystemExit) as left:
+        run_here(run_dir, *overrides, preempt(*moment, number))
+    assert left.value.code == 128 + number
+    saved = load(run_dir)
+    assert saved["global_step"] == STEPS * moment[0] + moment[1] + 1  # that step is not lost
+    run_here(run_dir, *overrides, "resume=auto")
+    assert_equal_weights(run_dir, uninterrupted(model))
+
+
+def test_sigterm_ends_the_process_with_its_number_and_slurm_gets_the_job_back(
+    uninterrupted, tmp_path, monkeypatch
+):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    scontrol = tools / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/requeued\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "123")
+    monkeypatch.setenv("SLURM_JOB_NAME", "bash")  # an interactive one: Lightning does not count its tasks
+    run_dir, overrides = tmp_path / "run", MODELS["ctc_queue"].split()
+    ended = run_there(run_dir, *overrides, preempt(1, 0, signal.SIGTERM))
+    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
+    assert "before batch 1 of epoch 1" in ended.stdout
+    assert (tmp_path / "requeued").read_text() == "requeue 123\n"
+    resumed = run_there(run_dir, *overrides, "resume=auto")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_equal_weights(run_dir, uninterrupted("ctc_queue"))
+
+
+def test_one_signalled_rank_is_enough_and_two_ranks_go_on_as_if_never_stopped(tmp_path):
+    overrides = [*MODELS["ctc_queue"].split(), "trainer=ddp_sim", "data.batch_size=32"]
+    whole = run_there(tmp_path / "whole", *overrides)
+    assert whole.returncode == 0, whole.stderr
+    stopped = run_there(tmp_path / "run", *overrides, preempt(1, 0, signal.SIGTERM, rank=1))
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    assert load(tmp_path / "run")["global_step"] < load(tmp_path / "whole")["global_step"]
+    resumed = run_there(tmp_path / "run", *overrides, "resume=auto")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_equal_weights(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_loss_that_is_no_number_on_one_rank_stops_both(tmp_path):
+    poison = "+callbacks.poison={_target_:test_resume.Poison,epoch:0,step:1,rank:1}"
+    overrides = [*MODELS["ctc_queue"].split(), "trainer=ddp_sim", "data.batch_size=32"]
+    ended = run_there(tmp_path / "run", *overrides, poison)
+    assert ended.returncode not in (0, -signal.SIGKILL)
+    assert "the loss is nan after step 2 (training images " in ended.stderr
+
+
+def test_a_loss_that_is_no_number_stops_with_step_images_and_checkpoint(tmp_path):
+    poison = "+callbacks.poison={_target_:test_resume.Poison,epoch:2,step:1}"
+    with pytest.raises(ValueError, match="the loss is nan after step") as stopped:
+        run_here(tmp_path, *MODELS["ctc_queue"].split(), poison, "callbacks.divergence.every_n_steps=1")
+    text = str(stopped.value)
+    assert f"after step {STEPS * 2 + 2} (training images " in text
+    assert f"The last good checkpoint is {tmp_path}/checkpoints/last.ckpt" in text
+    saved = load(tmp_path)
+    assert saved["epoch"] == 1
+    assert all(
+        torch.isfinite(value).all() for value in saved["state_dict"].values() if value.is_floating_point()
+    )
+
+
+def test_an_epoch_that_diverged_is_never_saved(tmp_path):
+    """Looked at only at the end of the epoch, which comes before its checkpoints."""
+    poison = "+callbacks.poison={_target_:test_resume.Poison,epoch:1,step:0}"
+    with pytest.raises(ValueError, match=f"the loss is nan after step {STEPS + 1} "):
+        run_here(tmp_path, *MODELS["ctc_queue"].split(), poison)
+    assert load(tmp_path)["epoch"] == 0
+    assert load(tmp_path, "best")["epoch"] == 0
+
+
+def test_a_loss_above_the_limit_counts_as_diverged(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"the loss is \d.* after step 1 .*checkpoint is none: the first epoch"
+    ):
+        run_here(tmp_path, *MODELS["ctc_queue"].split(), "callbacks.divergence.max_loss=0.001")
+    with pytest.raises(ValueError, match="every_n_steps is 0 and max_loss None; they must be at least 1"):
+        StopWhenDiverged(dirpath="x", max_loss=None, every_n_steps=0)
 
 
 @pytest.mark.parametrize("name", ["epoch_002", "stage_instance"])
@@ -288,3 +426,11 @@ def test_a_run_is_not_resumed_with_another_configuration(override, difference, u
     resume = f"resume={uninterrupted('ctc_queue')}/checkpoints/last.ckpt"
     with pytest.raises(ValueError, match=f"another configuration: .*{difference}"):
         run_here(tmp_path, *MODELS["ctc_queue"].split(), override, resume)
+
+
+def test_a_changed_configuration_can_be_allowed_and_is_named(uninterrupted, tmp_path, caplog):
+    resume = f"resume={uninterrupted('ctc_queue')}/checkpoints/epoch_002.ckpt"
+    changes = ["model.temperature=0.9", "allow_changes=true"]
+    run_here(tmp_path / "run", *MODELS["ctc_queue"].split(), *changes, resume)
+    assert "Resuming with another configuration: " in caplog.text
+    assert "model.temperature was 0.2 and is 0.9" in caplog.text

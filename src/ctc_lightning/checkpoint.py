@@ -47,15 +47,26 @@ _INCIDENTAL = (
     "data.prefetch_factor",
     "data.check",
 )
-_DECISIVE = ("data", "network", "model", "optim", "seed", "trainer.max_epochs", "trainer.precision")
+_DECISIVE = (
+    "data",
+    "network",
+    "model",
+    "optim",
+    "seed",
+    "label_smoothing",
+    "trainer.max_epochs",
+    "trainer.precision",
+    "trainer.accumulate_grad_batches",
+)
 
 
-def check_unchanged(config: dict[str, Any], path: Path) -> None:
+def check_unchanged(config: dict[str, Any], path: Path, *, allow: bool = False) -> None:
     """Refuse to resume with other data, network, method, optimizer, seed or length than the checkpoint's.
 
     Args:
         config: the composed configuration as plain values.
         path: of the checkpoint, which holds the configuration that wrote it.
+        allow: log the differences instead.
 
     Raises:
         ValueError: names every key that differs, with both values.
@@ -67,10 +78,12 @@ def check_unchanged(config: dict[str, Any], path: Path) -> None:
         for key in sorted(then.keys() | now.keys())
         if key.startswith(_DECISIVE) and key not in _INCIDENTAL and then.get(key) != now.get(key)
     ]
-    if changed:
+    if changed and allow:
+        log.warning("Resuming with another configuration: %s", ", ".join(changed))
+    elif changed:
         raise ValueError(
             f"{path} was written with another configuration: {', '.join(changed)}; resume with the same one, "
-            "or begin a new run."
+            "set allow_changes=true if that is meant, or begin a new run."
         )
 
 

@@ -11,6 +11,7 @@ _NOISE = (
     ".*`broadcast_buffers` is deprecated.*",  # its successor is younger than the oldest torch that we support
     ".*module\\(s\\) in eval mode.*",  # a frozen key encoder is meant to be
     ".*does not have many workers.*",  # images are in memory
+    ".*dataloader is not resumable.*",  # its sampler is
     ".*smaller than the logging interval.*",  # short epochs: their means are logged
     ".*[Dd]irectory .* exists and is not empty.*",  # a resumed run's own
 )

@@ -180,9 +180,9 @@ class CTCModule(pl.LightningModule):
         optimizer = self.new_optimizer()
         for group in optimizer.param_groups:
             group["lr"] = scaled_lr(group["lr"], self.global_batch, self.lr_base_batch)
-        log.info(
-            "Learning rate %g for a global batch of %d.", optimizer.param_groups[0]["lr"], self.global_batch
-        )
+        if self.lr_base_batch is not None:
+            lr = optimizer.param_groups[0]["lr"]
+            log.info("Learning rate %g for a global batch of %d images.", lr, self.global_batch)
         _ = self.trainer.estimated_stepping_batches  # loads the training data, so that the next line is known
         self.steps_per_epoch = -(
             -int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches

@@ -141,7 +141,7 @@ def train(cfg: DictConfig) -> float:
     checkpoint = checkpoint_to_resume(cfg.resume, Path(cfg.paths.run_dir))
     if checkpoint is not None:
         check_fits(module, checkpoint)
-        check_unchanged(plain(cfg), checkpoint)
+        check_unchanged(plain(cfg), checkpoint, allow=cfg.allow_changes)
         log.info("Resuming from %s", checkpoint)
     for logger in trainer.loggers:
         logger.log_hyperparams(plain(cfg))

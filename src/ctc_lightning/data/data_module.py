@@ -104,6 +104,16 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.seed = seed
         self.drop_last = drop_last
         self.num_replaced = 0
+        self.begun = (-1, 0)
+
+    def state_dict(self) -> dict[str, int]:
+        """How far into which epoch the training is."""
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress  # type: ignore[union-attr]
+        return {"epoch": self.trainer.current_epoch, "batches": progress.current.completed}  # type: ignore[union-attr]
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on there: called before the training batches are asked for."""
+        self.begun = state_dict["epoch"], state_dict["batches"]
 
     @abstractmethod
     def make(self) -> Mapping[str, Mapping[str, Images]]:
@@ -238,6 +248,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def train_dataloader(self) -> Loader:
         """Shuffled, augmented training batches."""
         sampler = self.batches("source", "train", self.batch_size, shuffle=True, drop_last=self.drop_last)
+        sampler.begin_at(*self.begun)
         return self.open(sampler, "source", "train", train=True)
 
     def val_dataloader(self) -> Loader:

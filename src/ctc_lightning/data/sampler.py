@@ -63,6 +63,11 @@ class EpochBatches(Sampler[tuple[Tensor, int | None]]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.begun = (-1, 0)
+
+    def begin_at(self, epoch: int, batch: int) -> None:
+        """Leave out the first batches of one epoch, which a resumed training has seen; ``len`` stays."""
+        self.begun = epoch, batch
 
     def set_epoch(self, epoch: int) -> None:
         """Go to ``epoch`` >= 0; takes effect with the next iteration. Lightning calls it every epoch."""
@@ -74,7 +79,8 @@ class EpochBatches(Sampler[tuple[Tensor, int | None]]):
     def __iter__(self) -> Iterator[tuple[Tensor, int | None]]:
         epoch = self.epoch
         global_batches = self._order(epoch)[: self.num_used].tensor_split(self.num_batches)
-        for batch, index in enumerate(global_batches):
+        first = self.begun[1] if self.begun[0] == epoch else 0
+        for batch, index in enumerate(global_batches[first:], start=first):
             yield index.tensor_split(self.world_size)[self.rank], self._augmentation_seed(epoch, batch)
 
     def _order(self, epoch: int) -> Tensor:

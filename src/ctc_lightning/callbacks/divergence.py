@@ -1,0 +1,91 @@
+"""A loss that is no number, or too large, ends the training and says where.
+
+B: images of a batch
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ctc_lightning.batch import Batch
+from ctc_lightning.distributed import gather
+
+
+class StopWhenDiverged(pl.Callback):
+    """Remembers on the device the first step whose loss is not finite or above a limit, and looks at times.
+
+    No step waits for the device: the loss is read every n steps and at the end of each epoch, before any
+    checkpoint of that epoch is written.
+
+    Args:
+        dirpath: of the checkpoints.
+        max_loss: the limit > 0; None: only what is not finite.
+        every_n_steps: n >= 1.
+
+    Raises:
+        ValueError: an argument out of range; while training, a loss that has diverged.
+    """
+
+    def __init__(self, dirpath: str, max_loss: float | None, every_n_steps: int) -> None:
+        if every_n_steps < 1 or (max_loss is not None and not max_loss > 0):
+            raise ValueError(
+                f"divergence: every_n_steps is {every_n_steps} and max_loss {max_loss}; they must be at "
+                "least 1 and above 0 (or null)."
+            )
+        self.dirpath = Path(dirpath)
+        self.max_loss = max_loss
+        self.every_n_steps = every_n_steps
+        self._first: tuple[Tensor, Tensor, Tensor] | None = None  # step (-1: none yet), loss, (B,) rows
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Note the step, on the device."""
+        loss = outputs["loss"].detach().float()
+        step = torch.full((), trainer.global_step, device=loss.device)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        index_B = pad(
+            batch.index, (0, data.batch_size - len(batch.index)), value=-1
+        )  # the last may be shorter
+        if self._first is None:
+            self._first = torch.full_like(step, -1), torch.zeros_like(loss), torch.zeros_like(index_B)
+        wrong = ~loss.isfinite() if self.max_loss is None else ~(loss.abs() <= self.max_loss)
+        new = wrong & (self._first[0] < 0)
+        now = (step, loss, index_B)
+        self._first = tuple(torch.where(new, a, b) for a, b in zip(now, self._first, strict=True))  # type: ignore[assignment]
+        if (batch_idx + 1) % self.every_n_steps == 0:
+            self._look(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Look before the epoch is saved."""
+        self._look(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Look before the network is judged, and saved by what it reached."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._look(trainer)
+
+    def _look(self, trainer: pl.Trainer) -> None:
+        if self._first is None:
+            return
+        step_R, loss_R = gather(self._first[0][None], self._first[1][None])
+        if (step_R < 0).all():
+            return
+        rank = int(torch.where(step_R < 0, step_R.max() + 1, step_R).argmin())
+        (index,) = gather(self._first[2])
+        rows = [row for row in index.tensor_split(len(step_R))[rank].tolist() if row >= 0]
+        shown = ", ".join(map(str, rows[:20])) + (", …" if rows[20:] else "")
+        raise ValueError(
+            f"the loss is {loss_R[rank]:g} after step {step_R[rank]} (training images {shown}); lower "
+            f"optim.optimizer.lr, or look at these images. The last good checkpoint is {self._last_good()}."
+        )
+
+    def _last_good(self) -> str:
+        last = self.dirpath / "last.ckpt"
+        return str(last) if last.is_file() else "none: the first epoch had not ended"
