@@ -8,7 +8,7 @@ RUNS ?= runs
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trade-off test lint format bench bench-data clean
+.PHONY: help setup demo trade-off information calibrate notebooks test lint format bench bench-data clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,15 @@ trade-off: setup  ## Three seeds of four methods on glyphs and digits, every che
 	$(BIN)/python -m ctc_lightning.train -m sweep=trade_off_digits hydra.sweep.dir=$(RUNS)/trade_off/digits
 	$(TRANSFER) & other=$$!; $(TRANSFER) && wait $$other  # two processes share the work
 	$(BIN)/python -m ctc_lightning.report $(RUNS)/trade_off --output docs/trade_off
+
+INFORMATION = $(BIN)/python -m ctc_lightning.information run=$(RUNS)/trade_off noise=[0.5,1] num_threads=1
+
+information: setup  ## I(X;T) and I(T;Y) of every checkpoint of the trade-off, into its report (after make trade-off)
+	$(INFORMATION) & other=$$!; $(INFORMATION) && wait $$other
+	$(BIN)/python -m ctc_lightning.report $(RUNS)/trade_off --output docs/trade_off
+
+calibrate: setup  ## Every estimator of mutual information against known values (docs/calibration)
+	$(BIN)/python -m ctc_lightning.information calibrate output=docs/calibration
 
 test: setup  ## Run the tests (two at a time)
 	$(BIN)/python -m pytest -n 2 --dist worksteal

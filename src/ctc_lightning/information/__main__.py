@@ -62,7 +62,16 @@ def run(cfg: DictConfig) -> None:
 
 
 def main() -> None:
-    """``python -m ctc_lightning.information``: errors of the user's are one sentence and exit code 2."""
+    """``python -m ctc_lightning.information``: errors of the user's are one sentence and exit code 2.
+
+    With ``calibrate`` as its first word, see `ctc_lightning.information.calibrate`.
+    """
+    if sys.argv[1:2] == ["calibrate"]:
+        from ctc_lightning.information import calibrate  # noqa: PLC0415  # draws figures
+
+        del sys.argv[1]
+        calibrate.main()
+        return
     with plain_errors("information"):
         run()
 
