@@ -35,13 +35,14 @@ def test_similarity_equals_a_loop_over_pairs(column_BK, masked):
 @pytest.mark.parametrize("at_once", [1, 2, 10])
 def test_few_negatives_of_many_rows_equal_a_loop_over_pairs(at_once, monkeypatch):
     torch.manual_seed(0)
-    num_rows, num_negatives, dim = 100, 4, 3  # so many rows that none but the chosen ones is multiplied
-    assert num_rows > protocol.ROWS_PER_COPY * num_negatives
+    num_rows, num_negatives, dim = 100, 4, 3
+    monkeypatch.setattr(protocol, "PRODUCT_BYTES", 5 * num_rows * 8 - 1)
     monkeypatch.setattr(protocol, "COPIED_BYTES", at_once * num_negatives * dim * 8)
     query_BD = torch.randn(5, dim, dtype=torch.float64, requires_grad=True)
     row_RD, column_BK = torch.randn(num_rows, dim).half(), torch.randint(num_rows, (5, num_negatives))
     allowed_BK = torch.rand(5, num_negatives) > 0.3
     keys = Keys(query_BD.detach(), row_RD, allowed_BK, num_stored=num_rows, column_BK=column_BK)
+    monkeypatch.setattr(torch.Tensor, "gather", None)  # from products of all with all
     _, negative_BK = keys.similarity(query_BD)
     weight_BK = torch.randn(5, num_negatives, dtype=torch.float64)
     (gradient_BD,) = torch.autograd.grad((negative_BK.exp() * weight_BK).sum(), query_BD)
@@ -56,11 +57,12 @@ def test_few_negatives_of_many_rows_equal_a_loop_over_pairs(at_once, monkeypatch
     torch.testing.assert_close(gradient_BD, expected_BD)
 
 
-@pytest.mark.parametrize("num_negatives", [4, 40])
-def test_half_precision_queries_meet_half_precision_rows_in_float32(num_negatives):
+@pytest.mark.parametrize("most_bytes", [0, 10**6], ids=["few of many rows", "all rows"])
+def test_half_precision_queries_meet_half_precision_rows_in_float32(most_bytes, monkeypatch):
+    monkeypatch.setattr(protocol, "PRODUCT_BYTES", most_bytes)
     torch.manual_seed(0)
     query_BD, row_RD = torch.randn(3, 8).bfloat16(), torch.randn(40, 8).half()
-    column_BK = torch.rand(3, 40).argsort(1)[:, :num_negatives]
+    column_BK = torch.rand(3, 40).argsort(1)[:, :4]
     keys = Keys(query_BD, row_RD, None, num_stored=40, column_BK=column_BK)
     with torch.autocast("cpu", torch.bfloat16):
         positive_B, negative_BK = keys.similarity(query_BD)

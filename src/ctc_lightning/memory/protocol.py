@@ -16,8 +16,8 @@ from ctc_lightning.batch import Batch
 
 Exclude = Literal["none", "image", "class"]
 
-ROWS_PER_COPY = 8  # copying one row for one pair takes as long as so many products of a matrix product
-COPIED_BYTES = 32 * 2**20  # at once
+PRODUCT_BYTES = 256 * 2**20  # of all queries with all rows, where only some are asked for
+COPIED_BYTES = 32 * 2**20  # of rows at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Keys:
         query_BD = query_BD.to(at_least_float32(query_BD))
         if self.column_BK is None:
             return self.block(query_BD, slice(None))[0]
-        R, K = len(self.row_RD), self.column_BK.shape[1]
-        if R > ROWS_PER_COPY * K and not self.row_RD.requires_grad:  # B×R would be much more than B×K
+        product_bytes = query_BD.itemsize * len(query_BD) * len(self.row_RD)
+        if product_bytes > PRODUCT_BYTES and not self.row_RD.requires_grad:
             negative_BK = self.pair_by_pair(query_BD)
         else:
             with torch.autocast(query_BD.device.type, enabled=False):
