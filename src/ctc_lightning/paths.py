@@ -1,8 +1,12 @@
-"""Where the configuration is: the wheel's copy, else the checkout's ``conf/``."""
+"""Where the configuration is (the wheel's copy, else the checkout's ``conf/``), and what loggers write."""
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+
+# Below a run's directory
+TENSORBOARD = "tensorboard"  # the folder of event files
+WANDB_ID = Path("wandb") / "ctc_run_id"  # the file that keeps the id of its W&B run
 
 
 def config_dir() -> Path:

@@ -12,8 +12,8 @@ import pandas as pd
 from ctc_lightning.analysis import comparable, failures, load_runs, log_odds_summary, summary
 from ctc_lightning.analysis.few_shot import few_shot_summary
 from ctc_lightning.analysis.html_of_markdown import html_of_markdown
+from ctc_lightning.analysis.logged.sources import is_of_a_report
 from ctc_lightning.analysis.page import Block, Section, page
-from ctc_lightning.analysis.runs import is_of_a_report
 from ctc_lightning.analysis.section import Findings, findings
 from ctc_lightning.analysis.trade_off import shown_protocols
 from ctc_lightning.analysis.view import has_log_odds

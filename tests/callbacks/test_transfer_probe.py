@@ -251,8 +251,13 @@ def test_the_log_gets_test_accuracies_at_the_last_step_that_was_made(callback, t
     assert step == 19
     seconds = metrics.pop("transfer/seconds")
     assert 0 < seconds == callback.seconds
-    assert 0 <= metrics.pop("transfer/source/classifier") <= 1
-    assert metrics == {"transfer/digit/first": 0.8, "transfer/digit/second": 0.6}
+    source = {f"transfer/source/classifier{suffix}" for suffix in ("", "/val_top1")}
+    assert all(0 <= metrics.pop(name) <= 1 for name in source)
+    assert metrics == {"transfer/digit/first": 0.8, "transfer/digit/second": 0.6} | {
+        "transfer/digit/first/val_top1": 0.4,
+        "transfer/digit/second/val_top1": 0.3,
+        "transfer/epoch": 2,
+    }
     (line,) = caplog.messages
     assert line.startswith("ce, seed 5, epoch 2/7: source ")
     assert ", digit 80.0 (probed in " in line
@@ -327,7 +332,7 @@ def test_a_network_that_has_diverged_says_so_and_the_training_decides(callback, 
     assert set(found) == {("classifier", "source"), ("first", "digit"), ("second", "digit")}
     assert "30 of 30 test images" not in found["classifier", "source"]  # validation comes first
     assert all("features that are not finite" in note for note in found.values())
-    assert trainer.loggers[0].rows[0][1].keys() == {"transfer/seconds"}
+    assert trainer.loggers[0].rows[0][1].keys() == {"transfer/epoch", "transfer/seconds"}
 
 
 # ---------------------------------------------------------------------------------------------------- refused

@@ -8,6 +8,7 @@ from ctc_lightning.analysis.figures import trade_off_figure
 from ctc_lightning.analysis.geometry_figure import geometry_figure
 from ctc_lightning.analysis.log_odds import log_odds_curves, log_odds_summary
 from ctc_lightning.analysis.log_odds_figure import log_odds_figure
+from ctc_lightning.analysis.logged import load_metrics
 from ctc_lightning.analysis.plane import no_plane
 from ctc_lightning.analysis.runs import load_runs, read_provenance
 from ctc_lightning.analysis.spectrum import spectrum, spectrum_figure
@@ -28,6 +29,7 @@ __all__ = [
     "geometry_figure",
     "headline",
     "heat_maps_figure",
+    "load_metrics",
     "load_runs",
     "log_odds_curves",
     "log_odds_figure",

@@ -2,13 +2,15 @@
 
 import json
 import logging
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from ctc_lightning.analysis.logged.config import read_config
+from ctc_lightning.analysis.logged.results import results_of
+from ctc_lightning.analysis.logged.run import Config, LoggedRun
+from ctc_lightning.analysis.logged.sources import Paths, from_server, split, unique_folders
 from ctc_lightning.analysis.variants import variants
 from ctc_lightning.results import Row
 
@@ -23,43 +25,55 @@ LATER_DTYPES = {
 METRICS = ("top1", "mean_per_class", "map_11_point")
 ACCURACIES = (*METRICS, *(f"val_{metric}" for metric in METRICS))
 PLAIN = ""  # the data set of a backbone that no run here has trained
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was compiled
 
 
-def load_runs(paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
+def load_runs(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
     """Every run under the given paths, one row for each measured number and each failure.
 
+    A run without a ``results.csv`` is read from what it logged (``metrics.csv``, W&B's files, TensorBoard's
+    event files, in this order): the test and validation values of each target's own metric, without
+    intervals; see `ctc_lightning.analysis.load_metrics` for losses and all else.
+
     Args:
-        paths: one path or several: run directories, sweep folders, any folder above them. A run is a
-            directory with a ``results.csv``; the search is recursive, a run found twice counts once, and the
-            ``results.csv`` that a report wrote is none.
+        paths: one path or several: run directories, sweep folders, any folder above them; or
+            ``wandb:ENTITY/PROJECT`` or ``wandb:ENTITY/PROJECT/ID`` in W&B's cloud. The search is recursive,
+            a run found twice counts once, and the ``results.csv`` that a report wrote is none.
+        wandb_api: a ``wandb.Api``; None: one is made where it is needed.
 
     Returns:
         The columns of ``results.csv`` (see `ctc_lightning.results.Row`; those that an older file lacks have
         their defaults), then ``data`` (``data.name`` of config.yaml; "" for a plain backbone, where that is
-        null), ``path`` (the run's directory), ``variant`` (see `ctc_lightning.analysis.variants`) and
-        ``plain`` (whether it is a plain backbone). Accuracies are fractions in [0, 1]; the ``value`` of a row
-        with the metric ``failed`` is NaN. Where a resumed run measured the same number twice, the later one
-        stands.
+        null), ``path`` (the run's directory, or its W&B address), ``variant`` (see
+        `ctc_lightning.analysis.variants`) and ``plain`` (whether it is a plain backbone). Accuracies are
+        fractions in [0, 1]; the ``value`` of a row with the metric ``failed`` is NaN. Where a resumed run
+        measured the same number twice, the later one stands.
 
     Raises:
         ValueError: a path is missing or holds no run, or none of the runs can be read. A broken run among
             good ones is left out with a logged warning.
     """
-    paths = [paths] if isinstance(paths, str | Path) else paths
-    folders = dict.fromkeys(folder for path in paths for folder in run_folders(Path(path)))
-    frames, problems, configs = [], [], {}
+    local, addresses = split(paths)
+    folders = unique_folders(local)
+    readers: list[tuple[str, Any]] = []
     for folder in folders:
+        if folder.results:
+            readers.append((str(folder.path), lambda at=folder.path: _measured(at)))
+        else:
+            readers += [(path, lambda read=read: _logged(read())) for path, read in folder.logged()]
+    readers += [
+        (run.path, lambda run=run: _logged(run)) for run in from_server(addresses, folders, wandb_api)
+    ]
+    frames, problems, configs = [], [], {}
+    for path, read in readers:
         try:
-            frame = _read_run(folder)
-            config = _read_config(folder / "config.yaml")
+            frame, config = read()
         except ValueError as problem:
             problems.append(str(problem))
             continue
         data = config["data"]["name"]
         data = PLAIN if data is None else str(data)
-        frames.append(frame.assign(data=data, path=str(folder)))
-        configs[str(folder)] = (data, str(frame["method"].iloc[0]), int(frame["seed"].iloc[0]), config)
+        frames.append(frame.assign(data=data, path=path))
+        configs[path] = (data, str(frame["method"].iloc[0]), int(frame["seed"].iloc[0]), config)
     if not frames:
         raise ValueError(
             problems[0] if problems else "no path given: name a run directory or a folder of runs"
@@ -79,26 +93,14 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
     return provenance if isinstance(provenance, dict) else {}
 
 
-def run_folders(path: Path) -> list[Path]:
-    """The run directories at or below a path.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if not path.is_dir():
-        fault = "is a file" if path.exists() else "does not exist"
-        raise ValueError(f"{path} {fault}: give a run directory or a folder of runs")
-    files = (file for file in path.rglob("results.csv") if not is_of_a_report(file))
-    folders = sorted(file.parent.resolve() for file in files)
-    if not folders:
-        raise ValueError(f"{path} holds no run: no results.csv in it or below it")
-    return folders
+def _measured(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """From ``results.csv``."""
+    return _read_run(folder), read_config(folder / "config.yaml")
 
 
-def is_of_a_report(file: Path) -> bool:
-    """Whether the table holds the rows of many runs: it says of each row where it came from."""
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        return {"data", "path"} <= set(lines.readline().strip().split(","))
+def _logged(run: LoggedRun) -> tuple[pd.DataFrame, Config]:
+    """From what was logged."""
+    return _checked(results_of(run), run.path), run.config
 
 
 def _read_run(folder: Path) -> pd.DataFrame:
@@ -113,10 +115,7 @@ def _read_run(folder: Path) -> pd.DataFrame:
         raise ValueError(f"{file} has a header but no rows")
     if (incomplete := frame[list(TEXT)].isna().any(axis=1)).any():
         raise ValueError(f"{file} has an incomplete row, number {incomplete.argmax() + 1} below the header")
-    accuracy = frame.loc[frame["metric"].isin(ACCURACIES), ["metric", "value"]]
-    if not (fair := accuracy["value"].between(0, 1)).all():
-        metric, wrong = accuracy[~fair].iloc[0]
-        raise ValueError(f"{file} has an accuracy of {wrong}; {metric} is a fraction in [0, 1]")
+    _checked(frame, str(file))
     for column, default in LATER.items():
         filled = frame[column].fillna(default) if column in frame else default
         frame[column] = pd.Series(filled, index=frame.index, dtype=LATER_DTYPES[column])
@@ -124,14 +123,9 @@ def _read_run(folder: Path) -> pd.DataFrame:
     return frame[[*Row._fields]].drop_duplicates(measured, keep="last")
 
 
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config = yaml.load(file.read_text(), _Loader)  # noqa: S506  # a safe loader
-        config["data"]["name"]
-    except FileNotFoundError as problem:
-        raise ValueError(f"{file} is missing: it names the data set of the results beside it") from problem
-    except (yaml.YAMLError, KeyError, TypeError) as problem:
-        raise ValueError(
-            f"{file} has no data.name: the composed configuration must name its data"
-        ) from problem
-    return config
+def _checked(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    accuracy = frame.loc[frame["metric"].isin(ACCURACIES), ["metric", "value"]]
+    if not (fair := accuracy["value"].between(0, 1)).all():
+        metric, wrong = accuracy[~fair].iloc[0]
+        raise ValueError(f"{where} has an accuracy of {wrong}; {metric} is a fraction in [0, 1]")
+    return frame

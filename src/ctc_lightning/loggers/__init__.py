@@ -1,4 +1,4 @@
-"""Loggers beyond Lightning's."""
+"""Loggers beyond Lightning's; `WandBRun` and `TensorBoardRun` are imported from their own files."""
 
 from ctc_lightning.loggers.metrics_csv import MetricsCSV
 
