@@ -78,3 +78,30 @@ def write_study(write_run, tmp_path):
         return tmp_path / data
 
     return write
+
+
+@pytest.fixture
+def write_information(write_run):
+    """Write a run with estimates of information, and its accuracy on the source.
+
+    ``estimates`` maps (protocol, target) to the held-out values of its epochs; ``beside`` maps the same to
+    ``upper``, ``train`` and ``note`` of these epochs, as far as there are any.
+    """
+
+    def write(estimates, method="ce", seed=0, *, beside=None, epochs=(0, 1, 2, 3), **more) -> Path:
+        accuracy = [0.25 + 0.7 * i / len(epochs) for i in range(len(epochs))]
+        rows = []
+        for of, values in estimates.items():
+            extra = {"upper": (), "train": (), "note": [""] * len(values)} | (beside or {}).get(of, {})
+            for epoch, value, note in zip(epochs, values, extra["note"], strict=False):
+                interval = {"low": value - 0.1, "high": value + 0.1, "note": note, "n": 300}
+                rows.append((epoch, *of, "information", value, interval))
+            for name in ("upper", "train"):
+                rows += [
+                    (epoch, *of, f"information_{name}", value, {"n": 300})
+                    for epoch, value in zip(epochs, extra[name], strict=False)
+                ]
+        curves = {("classifier", "source"): (accuracy, accuracy)}
+        return write_run(curves, method=method, seed=seed, epochs=epochs, rows=rows, **more)
+
+    return write

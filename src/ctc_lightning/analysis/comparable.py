@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ctc_lightning.analysis.information import INFORMATION
 from ctc_lightning.analysis.trade_off import CLASSIFIER, RUN, SOURCE, measured_targets
 from ctc_lightning.results import FAILED
 
@@ -25,7 +26,7 @@ def comparable(frame: pd.DataFrame) -> pd.DataFrame:
     The variants of a sweep become methods of their own (``ctc_queue, temperature=0.1``). Left out, each with
     a logged warning, are:
 
-    - a run without a target that was measured on test and validation;
+    - a run that has neither a target measured on test and validation nor an estimate of information;
     - of two runs with the same configuration and seed the one with fewer epochs, at equal epochs the one
       whose table is older;
     - a run that ended (or still is) before the longest run of its data set and method, and the target of a
@@ -45,7 +46,8 @@ def comparable(frame: pd.DataFrame) -> pd.DataFrame:
     name = frame["method"] + suffix
     frame = frame.assign(method=name)
     has_target = frame["path"].isin(frame.loc[measured_targets(frame), "path"])
-    frame = _without(frame, ~has_target, UNMEASURED)
+    informed = frame["path"].isin(frame.loc[frame["metric"] == INFORMATION, "path"])
+    frame = _without(frame, ~has_target & ~informed, UNMEASURED)
     trained, plain = frame[~frame["plain"]], frame[frame["plain"]]
     trained = _without(trained, _is_twin(trained), "has a twin of the same configuration and seed")
     longest = trained.groupby(["data", "method"])["epoch"].transform("max")
@@ -53,6 +55,16 @@ def comparable(frame: pd.DataFrame) -> pd.DataFrame:
     trained = _without(trained, last < longest, "ends before the longest run of its method")
     trained = _without_short_curves(trained)
     return pd.concat([trained, *_adopted(plain, trained)], ignore_index=True)
+
+
+def with_targets(frame: pd.DataFrame) -> pd.DataFrame:
+    """The comparable runs that accuracy is reported of: without those that have information alone.
+
+    Empty where no target was measured on test and validation.
+    """
+    if not (measured := measured_targets(frame)).any():
+        return frame.head(0)
+    return frame[frame["plain"] | frame["path"].isin(frame.loc[measured, "path"])]
 
 
 def failures(frame: pd.DataFrame) -> tuple[int, list[str]]:

@@ -40,4 +40,22 @@ READING = {
             "transfer; 0 is chance."
         ),
     ),
+    "information": (
+        "Information over epochs",
+        (
+            "How much the features still tell of the image, I(X;T), and of labels, I(T;Y), in nats, each a "
+            "held-out estimate; a line is the mean of the seeds, its band runs from the lowest to the "
+            "highest, a light area reaches up to the estimator's upper bound where it has one. A hollow mark "
+            "is near the most that its estimator can answer. Noise of size σ, in units of the features' root "
+            "mean square deviation, makes I(X;T_σ) finite."
+        ),
+    ),
+    "information_plane": (
+        "Information plane",
+        (
+            "A method's path through training, time as colour: right is more information on the image, up "
+            "is more on its label, and a path that turns left compresses. Thick: the mean of the seeds, "
+            "which are thin; the large mark is the end; grey are the other methods."
+        ),
+    ),
 }

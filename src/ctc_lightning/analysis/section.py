@@ -5,11 +5,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ctc_lightning.analysis.comparable import with_targets
 from ctc_lightning.analysis.few_shot import PROTOCOL as FEW_SHOT
 from ctc_lightning.analysis.few_shot import few_shot_summary, one_column_each
 from ctc_lightning.analysis.highlight import MOST, in_order
 from ctc_lightning.analysis.html_of_markdown import html_of_markdown
 from ctc_lightning.analysis.html_table import html_table
+from ctc_lightning.analysis.information_view import information_view
 from ctc_lightning.analysis.look import save
 from ctc_lightning.analysis.page import Block, Picture, Section
 from ctc_lightning.analysis.ranking import SCORE_PROTOCOLS, ranking
@@ -18,6 +20,7 @@ from ctc_lightning.analysis.ranking_table import ranking_table
 from ctc_lightning.analysis.reading import READING
 from ctc_lightning.analysis.runs import read_provenance
 from ctc_lightning.analysis.table import markdown_table, text_table, title
+from ctc_lightning.analysis.told import Told
 from ctc_lightning.analysis.trade_off import HEADLINES, headline, protocols_of, summary
 from ctc_lightning.analysis.view import log_odds_markdown, log_odds_text, view_all
 
@@ -26,13 +29,23 @@ _PACKAGES = ("torch", "pytorch-lightning", "scikit-learn")  # that numbers depen
 
 
 class Findings(NamedTuple):
-    """Of one data set: paragraphs for terminal and Markdown, the page's section, files, the ranking."""
+    """Of one data set.
+
+    Attributes:
+        terminal: paragraphs.
+        markdown: likewise.
+        section: of the page.
+        files: names of the figures' files.
+        ranking: how well scores rank, None without scores.
+        information: of `ctc_lightning.analysis.information_summary`, None without estimates.
+    """
 
     terminal: list[str]
     markdown: list[str]
     section: Section
     files: list[str]
     ranking: pd.DataFrame | None
+    information: pd.DataFrame | None
 
 
 def findings(runs: pd.DataFrame, output: Path, suffix: str) -> Findings:
@@ -43,18 +56,32 @@ def findings(runs: pd.DataFrame, output: Path, suffix: str) -> Findings:
         output: the folder for the figures.
         suffix: of their names.
     """
-    data, protocol, rows = str(runs["data"].iloc[0]), headline(runs), summary(runs)
+    data, origin = str(runs["data"].iloc[0]), _origin(runs)
+    measured = with_targets(runs)
+    transfer = _transfer(measured, output, suffix) if len(measured) else None
+    information = information_view(runs, output, suffix)
+    told = [one for one in (transfer, information) if one is not None]
+    return Findings(
+        [f"{data}\n{'=' * len(data)}\n{origin}", *(text for one in told for text in one.terminal if text)],
+        [f"## {data}", origin, *(text for one in told for text in one.markdown if text)],
+        Section(data, origin, [part for one in told for part in one.parts]),
+        [name for one in told for name in one.files],
+        transfer.numbers if transfer else None,
+        information.numbers if information else None,
+    )
+
+
+def _transfer(runs: pd.DataFrame, output: Path, suffix: str) -> Told:
+    """What accuracies and scores say, with the ranking's numbers."""
+    protocol, rows = headline(runs), summary(runs)
     views = view_all(runs, rows, output, suffix)
     few = few_shot_summary(runs)
     tables = [(name, rows) for name in protocols_of(runs)]
     tables += [(FEW_SHOT, one_column_each(few))] if len(few) else []
     many = len(in_order(rows, protocol)) > MOST
-    origin = _origin(runs)
 
-    terminal = [f"{data}\n{'=' * len(data)}\n{origin}"]
-    terminal += [text_table(of, name, ON_TERMINAL if many else None) for name, of in tables]
-    markdown = [f"## {data}", origin]
-    markdown += [
+    terminal = [text_table(of, name, ON_TERMINAL if many else None) for name, of in tables]
+    markdown = [
         f"![{picture.heading}]({picture.name}.png)" for view in views for picture in view.pictures.values()
     ]
     markdown += [markdown_table(of, name) for name, of in tables]
@@ -77,13 +104,7 @@ def findings(runs: pd.DataFrame, output: Path, suffix: str) -> Findings:
         markdown += [f"![{READING['ranking'][0]}]({stem}.png)", table]
         parts.append(Picture(stem, svg, *READING["ranking"]))
         parts.append(Block("How well scores rank", html_of_markdown(table), folded=True))
-    return Findings(
-        [text for text in terminal if text],
-        [text for text in markdown if text],
-        Section(data, origin, parts),
-        files,
-        ranked,
-    )
+    return Told(terminal, markdown, parts, files, ranked)
 
 
 def _ranking(runs: pd.DataFrame, protocol: str) -> pd.DataFrame | None:

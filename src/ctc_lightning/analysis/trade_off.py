@@ -69,7 +69,7 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
         Columns data, method, seed, protocol, target, metric, epoch, test, low, high, n, val, n_val, plain;
         rows go by epoch; fractions in [0, 1].
     """
-    _check_one_run_per_seed(frame)
+    check_one_run_per_seed(frame)
     frame = frame[(frame["protocol"] == CLASSIFIER) == (frame["target"] == SOURCE)]
     on_val = frame["metric"].str.startswith(VALIDATION)
     keys = [*CURVE, "metric", "epoch"]
@@ -195,7 +195,12 @@ def over_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _check_one_run_per_seed(frame: pd.DataFrame) -> None:
+def check_one_run_per_seed(frame: pd.DataFrame) -> None:
+    """Refuse two runs of one data set, method and seed: a mean over seeds would count one of them twice.
+
+    Raises:
+        ValueError: there are.
+    """
     runs = frame.drop_duplicates("path")
     if runs.duplicated(RUN).any():
         one, other, *_ = runs[runs.duplicated(RUN, keep=False)].sort_values(RUN).itertuples()
