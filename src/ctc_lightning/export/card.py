@@ -79,7 +79,7 @@ def _input(trained: Trained) -> str:
     shape = " × ".join(map(str, trained.input.shape))
     numbers = {"mean": trained.input.mean, "standard deviation": trained.input.std}
     lines = [
-        f"- {shape} (channels, rows, columns), float32, of pixels in [0, 1].",
+        f"- {shape} (channels, rows, columns), float32: pixels in [0, 1], less the mean, over the deviation.",
         f"- Shorter side to {shorter} pixels, {interpolation}, antialiased; then the central square.",
         *(f"- {name}: {', '.join(f'{value:.6g}' for value in values)}." for name, values in numbers.items()),
     ]
@@ -128,7 +128,9 @@ def _training(trained: Trained, run: dict[str, Any]) -> str:
         or "not recorded",
         "Exported by": f"ctc-lightning {__version__}, commit {git_commit() or 'not recorded'}",
     }
-    return "## Training\n\n" + "\n".join(f"- {name}: {fact}." for name, fact in facts.items())
+    return (
+        "## Training\n\n" + "\n".join(f"- {name}: {fact}." for name, fact in facts.items()) + "\n\nSettings:"
+    )
 
 
 def _license(trained: Trained, license_id: str | None) -> str:
