@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ctc_lightning import report
-from ctc_lightning.analysis import section, view
+from ctc_lightning.analysis import information_view, section, view
 
 HUE = {"ce": (0.92, 0.30), "ctc_queue": (0.95, 0.90)}  # at epoch 1 and at the end
 
@@ -63,7 +63,7 @@ def quick(monkeypatch):
             stem.with_name(f"{stem.name}.{kind}").write_text("<svg></svg>")
         return [f"{stem.name}.png", f"{stem.name}.svg"]
 
-    for module in (section, view):
+    for module in (section, view, information_view):
         monkeypatch.setattr(module, "save", save)
     for figure in ("trade_off", "best_against_last", "drop", "log_odds"):
         monkeypatch.setattr(view, f"{figure}_figure", lambda runs, protocol: None)
@@ -329,3 +329,65 @@ def test_targets_of_another_protocol_have_figures_and_words_of_their_own(tmp_pat
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "pets (mean per class)" in page
     assert "In words (logreg)" in page
+
+
+def estimates(*, plane=True, further=()):
+    """Rows of two epochs: I(X;T) of the source, with ``plane`` also I(T;Y); of further estimators too."""
+    protocols = ["xt_noisy_channel/0.5", *further, *(["ty_classifier"] if plane else [])]
+    return [
+        (epoch, protocol, "source", "information", 3.25 - epoch, "near its ceiling")
+        for protocol in protocols
+        for epoch in (0, 2)
+    ]
+
+
+def test_information_has_figures_words_and_a_table(tmp_path):
+    write_run(tmp_path / "run", "ce", 0, more=estimates(further=["xt_mine/pixels/0.5"]))
+    text = report.report([tmp_path / "run"], tmp_path / "out")
+    names = ("information", "information_plane", "information_xt_mine")
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {f"{name}.{kind}" for name in names for kind in ("png", "svg")} | {"information.csv"} <= written
+    assert all(name in text for name in written)
+    table = pd.read_csv(tmp_path / "out" / "information.csv")
+    assert set(table["estimator"]) == {"noisy_channel", "mine", "classifier"}
+    np.testing.assert_allclose(table[["peak_mean", "end_mean", "change_mean"]], [[3.25, 1.25, -2]] * 3)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    notes = (tmp_path / "out" / "trade_off.md").read_text(encoding="utf-8")
+    for place in (text, page, notes):
+        assert "Flagged, near its ceiling" in place
+        assert "3.25" in place
+    assert page.index("Information plane</h3>") < page.index("<summary>I(X;T_σ) by MINE")
+    assert "![Information plane](information_plane.png)" in notes
+    ids = [element.get("id") for element in ET.parse(tmp_path / "out" / "information_plane.svg").iter()]
+    assert len(set(filter(None, ids))) == len(list(filter(None, ids)))
+
+
+def test_runs_with_information_alone_have_a_report_of_that_part(tmp_path, quick):
+    folder = tmp_path / "run"
+    write_run(folder, "ce", 0, more=estimates(plane=False))
+    table = pd.read_csv(folder / "results.csv")
+    table[table["protocol"].isin(["classifier", "xt_noisy_channel/0.5"])].to_csv(
+        folder / "results.csv", index=False
+    )
+    text = report.report([folder], tmp_path / "out")
+    assert "1 run, 1 seed" in text
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.html", "trade_off.md", "results.csv", "information.csv", "information.png", "information.svg",
+    }  # fmt: skip
+
+
+def test_a_run_with_information_alone_leaves_the_others_accuracies_as_they_are(runs, tmp_path, quick):
+    before = report.report([runs], tmp_path / "before")
+    write_run(runs / "bank", "ctc_bank", 0, more=estimates())
+    table = pd.read_csv(runs / "bank" / "results.csv")
+    alone = table["protocol"].str.match("classifier|xt_|ty_")
+    table[alone].to_csv(runs / "bank" / "results.csv", index=False)
+    after = report.report([runs], tmp_path / "after")
+    accuracies = [pd.read_csv(tmp_path / name / "trade_off.csv") for name in ("before", "after")]
+    pd.testing.assert_frame_equal(*accuracies)
+    assert before.split("Written to")[0].partition("\n\n")[2].strip() in after
+
+
+def test_without_estimates_there_is_no_part_on_information(runs, tmp_path, quick):
+    report.report([runs], tmp_path)
+    assert not list(tmp_path.glob("information*"))

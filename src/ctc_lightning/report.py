@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ctc_lightning.analysis import comparable, failures, load_runs, log_odds_summary, summary
+from ctc_lightning.analysis.comparable import with_targets
 from ctc_lightning.analysis.few_shot import few_shot_summary
 from ctc_lightning.analysis.html_of_markdown import html_of_markdown
 from ctc_lightning.analysis.logged.sources import is_of_a_report
@@ -43,8 +44,10 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
 
     Files: ``report.html`` (everything, in itself), ``trade_off.csv`` (the numbers of all tables),
     ``results.csv`` (every row of every run), ``trade_off.md``, and as PNG and SVG the figures ``trade_off``,
-    ``best_against_last``, ``drop``, ``log_odds`` and, with scores, ``ranking`` (then also ``ranking.csv``);
-    with several data sets each is called ``NAME_DATA``, of a further protocol ``NAME_PROTOCOL``.
+    ``best_against_last``, ``drop``, ``log_odds``, with scores ``ranking`` (then also ``ranking.csv``), and
+    with estimates of information ``information`` and ``information_plane`` (then also ``information.csv``);
+    with several data sets each is called ``NAME_DATA``, of a further protocol ``NAME_PROTOCOL``. Runs that
+    have information alone bring the files of that part alone.
 
     Args:
         paths: run directories, sweeps, or folders of them.
@@ -76,19 +79,17 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
     for data, of_data in runs.groupby("data", sort=False):
         suffix = "" if len(of_data) == len(runs) else "_" + re.sub(r"[^\w.-]", "_", str(data))
         found.append(findings(of_data, output, suffix))
-    _numbers(runs).to_csv(output / "trade_off.csv", index=False)
-    rankings = [one.ranking for one in found if one.ranking is not None]
-    if rankings:
-        pd.concat(rankings).to_csv(output / "ranking.csv", index=False)
+    tables = {
+        "trade_off.csv": _numbers(with_targets(runs)),
+        "ranking.csv": _joined(one.ranking for one in found),
+        "information.csv": _joined(one.information for one in found),
+    }
+    tables = {name: table for name, table in tables.items() if len(table)}
+    for name, table in tables.items():
+        table.to_csv(output / name, index=False)
     (output / "trade_off.md").write_text(_markdown(found, count, failed), encoding="utf-8")
     (output / "report.html").write_text(_html(found, count, failed), encoding="utf-8")
-    written = [
-        "report.html",
-        "trade_off.csv",
-        *written,
-        *(["ranking.csv"] if rankings else []),
-        "trade_off.md",
-    ]
+    written = ["report.html", *tables, *written, "trade_off.md"]
     written += [name for one in found for name in one.files]
     shown = [f"- {line}" for line in failed[:SHOWN_FAILURES]]
     shown += (
@@ -113,8 +114,15 @@ def _write_rows(rows: pd.DataFrame, output: Path, *, parquet: bool) -> list[str]
     return ["results.csv", *(["results.parquet"] if parquet else [])]
 
 
+def _joined(tables: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
+    found = [table for table in tables if table is not None]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
 def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
     """The numbers of all tables: accuracies as fractions, the mean log-odds (metric ``log_odds``) in nats."""
+    if runs.empty:
+        return runs
     parts = [summary(runs)]
     for _, of_data in runs.groupby("data", sort=False):
         shown = [protocol for protocol in shown_protocols(of_data) if has_log_odds(of_data, protocol)]
@@ -135,7 +143,9 @@ def _html(found: list[Findings], count: str, failed: list[str]) -> str:
         lines = html_of_markdown("\n".join(f"- {line}" for line in failed))
         what = Block("What, where and why", f'<div class="failed">{lines}</div>')
         sections.append(Section(count, "", [what]))
-    return page(f"Transfer while training: {', '.join(one.section.title for one in found)}", sections)
+    informed = any(one.information is not None for one in found)
+    subject = "Transfer and information" if informed else "Transfer"
+    return page(f"{subject} while training: {', '.join(one.section.title for one in found)}", sections)
 
 
 if __name__ == "__main__":

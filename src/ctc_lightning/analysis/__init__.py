@@ -6,6 +6,10 @@ from ctc_lightning.analysis.drop import drop_figure
 from ctc_lightning.analysis.feature_map import feature_map_figure, principal_components
 from ctc_lightning.analysis.figures import trade_off_figure
 from ctc_lightning.analysis.geometry_figure import geometry_figure
+from ctc_lightning.analysis.information import information_curves
+from ctc_lightning.analysis.information_change import information_summary
+from ctc_lightning.analysis.information_figure import information_figure
+from ctc_lightning.analysis.information_plane import information_plane_figure
 from ctc_lightning.analysis.log_odds import log_odds_curves, log_odds_summary
 from ctc_lightning.analysis.log_odds_figure import log_odds_figure
 from ctc_lightning.analysis.logged import load_metrics
@@ -29,6 +33,10 @@ __all__ = [
     "geometry_figure",
     "headline",
     "heat_maps_figure",
+    "information_curves",
+    "information_figure",
+    "information_plane_figure",
+    "information_summary",
     "load_metrics",
     "load_runs",
     "log_odds_curves",
