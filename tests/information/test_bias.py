@@ -79,6 +79,14 @@ def test_the_table_has_a_row_for_each_point_and_a_column_for_each_estimator():
     assert "| cubed | 4 | 2 | −1.00 | −0.30 |" in text
 
 
+def test_upper_bounds_have_a_table_of_their_own():
+    rows = table_of(cell(1.5, 0, upper=2.2), cell(1.5, 1, upper=2.4), cell(1.0, estimator="nwj"))
+    assert "| distribution | dims | truth | MINE |\n| --- | --- | --- | --- |\n| cubed | 2 | 2 | +0.30 |" in (
+        calibration_table(rows, 9, 9)
+    )
+    assert "Upper bound" not in calibration_table(rows[rows["estimator"] == "nwj"], 9, 9)
+
+
 def test_a_lower_bound_above_the_truth_is_named():
     above = [cell(2.5 + s / 100, s) for s in range(3)]
     other = [cell(2.5 + s / 100, s, estimator="ksg", is_lower_bound=False) for s in range(3)]

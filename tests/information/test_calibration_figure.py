@@ -96,6 +96,17 @@ def test_an_estimate_beyond_the_axis_is_an_arrowhead_at_its_edge(bias):
         ]
 
 
+def test_upper_bounds_are_dotted(bias):
+    bias.loc[bias["estimator"] == "info_nce", "upper_bias_mean"] = 0.25
+    figure = calibration_figure(bias)
+    for axes in figure.axes:
+        upper = lines(axes)["_upper"]
+        np.testing.assert_allclose(upper.get_ydata(), np.add(TRUTHS, 0.25))
+        assert upper.get_linestyle() == ":"
+        assert upper.get_color() == estimates(axes)["info_nce"].lines[0].get_color()
+    assert "upper bound" in {text.get_text() for text in figure.legends[0].get_texts()}
+
+
 def test_it_can_be_saved_without_a_display(bias):
     file = io.BytesIO()
     calibration_figure(bias[bias["distribution"] == "cubed"]).savefig(file, format="png", dpi=40)

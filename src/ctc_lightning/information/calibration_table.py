@@ -1,5 +1,6 @@
 """calibration.md: bias and spread of every estimator, up to where to trust each, and what was refused."""
 
+from math import nan
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ _GAP = (
     "**Estimate on the fitted pairs − held-out estimate**, the largest over the informations tried: what "
     "would be added by not holding out."
 )
+_UPPER = "**Upper bound − truth**, mean over seeds, of estimators that have one beside the estimate."
 
 
 def calibration_table(bias: pd.DataFrame, num_train: int, num_held_out: int) -> str:
@@ -51,6 +53,7 @@ def calibration_table(bias: pd.DataFrame, num_train: int, num_held_out: int) -> 
         _details(bias, estimators),
         _GAP,
         _gaps(bias, estimators),
+        *_uppers(bias, estimators),
         *_refusals(bias),
         _above(bias),
     ]
@@ -85,10 +88,27 @@ def _gaps(bias: pd.DataFrame, estimators: list[str]) -> str:
     largest = gap.groupby(["distribution", "dims", "estimator"], sort=False)["gap"].max()
     points = bias[["distribution", "dims"]].drop_duplicates().itertuples(index=False, name=None)
     rows = [
-        [name, str(dims), *(signed(largest.get((name, dims, e), float("nan"))) for e in learning)]
+        [name, str(dims), *(signed(largest.get((name, dims, e), nan)) for e in learning)]
         for name, dims in points
     ]
     return _grid(["distribution", "dims", *map(label, learning)], rows)
+
+
+def _uppers(bias: pd.DataFrame, estimators: list[str]) -> list[str]:
+    """Upper bounds, where there are any."""
+    given = bias[bias["upper_bias_mean"].notna()]
+    named = [e for e in estimators if e in set(given["estimator"])]
+    of = given.set_index([*POINT, "estimator"])["upper_bias_mean"]
+    rows = [
+        [
+            name,
+            str(dims),
+            f"{information:g}",
+            *(signed(of.get((name, dims, information, e), nan)) for e in named),
+        ]
+        for name, dims, information in given[POINT].drop_duplicates().itertuples(index=False, name=None)
+    ]
+    return [_UPPER, _grid(["distribution", "dims", "truth", *map(label, named)], rows)] if rows else []
 
 
 def _refusals(bias: pd.DataFrame) -> list[str]:
