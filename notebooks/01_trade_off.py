@@ -12,7 +12,8 @@ import os
 
 import matplotlib as mpl
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
+from IPython.display import display as show
 
 from ctc_lightning.analysis import (
     best_against_last_figure,
@@ -58,7 +59,7 @@ runs.groupby(["data", "method"], sort=False).agg(
 
 # %%
 for _, of_data in runs.groupby("data", sort=False):
-    display(trade_off_figure(of_data))
+    show(trade_off_figure(of_data))
 
 # %% [markdown]
 # ## Where each target peaks
@@ -69,7 +70,9 @@ for _, of_data in runs.groupby("data", sort=False):
 # %%
 ends = trade_off(runs)
 ends = ends[ends["protocol"].isin([headline(runs), "classifier"])].assign(method=ends["method"].map(label))
-ends.pivot_table(index=["data", "method"], columns="target", values="peak_epoch", sort=False)
+for data, of_data in ends.groupby("data", sort=False):
+    table = of_data.pivot_table(index="method", columns="target", values="peak_epoch", sort=False)
+    show(table.rename_axis(index=data, columns=None))
 
 # %% [markdown]
 # ## What is lost from there to the end
@@ -78,7 +81,7 @@ ends.pivot_table(index=["data", "method"], columns="target", values="peak_epoch"
 
 # %%
 for _, of_data in runs.groupby("data", sort=False):
-    display(drop_figure(of_data))
+    show(drop_figure(of_data))
 
 # %% [markdown]
 # ## What is kept
@@ -87,11 +90,11 @@ for _, of_data in runs.groupby("data", sort=False):
 
 # %%
 for _, of_data in runs.groupby("data", sort=False):
-    display(best_against_last_figure(of_data))
+    show(best_against_last_figure(of_data))
 
 # %% [markdown]
 # In words, as the report has them. A difference counts only where it exceeds twice the spread over seeds.
 
 # %%
 for data, of_data in runs.groupby("data", sort=False):
-    display(Markdown(f"**{data}**\n\n{verdict(summary(of_data))}"))
+    show(Markdown(f"**{data}**\n\n{verdict(summary(of_data))}"))

@@ -4,8 +4,8 @@
 # The paper explains the loss of transfer by compression: late in training the features T are said to keep
 # less about the image X, I(X;T), while they tell more about its label Y, I(T;Y). Is that so in these runs?
 #
-# The runs come from `make trade-off` and `python -m ctc_lightning.information run=RUN_DIR`. Others: set
-# `CTC_RUNS`.
+# The runs come from `make trade-off`, their information from `make information`. Others: set `CTC_RUNS`, and
+# measure it with `python -m ctc_lightning.information run=RUN_DIR`.
 
 # %%
 # %matplotlib inline
@@ -13,17 +13,18 @@ import os
 
 import matplotlib as mpl
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
+from IPython.display import display as show
 
 from ctc_lightning.analysis import (
     comparable,
     information_curves,
     information_figure,
     information_plane_figure,
+    information_summary,
     load_runs,
 )
 from ctc_lightning.analysis.information import estimators_of, settings_of
-from ctc_lightning.analysis.information_change import information_summary
 from ctc_lightning.analysis.information_words import information_words
 
 mpl.rcParams["figure.dpi"] = 65
@@ -66,7 +67,7 @@ measured.groupby(columns, sort=False).agg(
 
 # %%
 for _, of_data in runs.groupby("data", sort=False):
-    display(information_figure(of_data))
+    show(information_figure(of_data))
 
 # %% [markdown]
 # ## The plane
@@ -76,7 +77,7 @@ for _, of_data in runs.groupby("data", sort=False):
 
 # %%
 for _, of_data in runs.groupby("data", sort=False):
-    display(information_plane_figure(of_data))
+    show(information_plane_figure(of_data))
 
 # %% [markdown]
 # ## In words
@@ -92,7 +93,7 @@ for data, of_data in measured.groupby("data", sort=False):
         for setting in settings_of(of_data, quantity, estimator)
     ]
     numbers = information_summary(runs[runs["data"] == data])
-    display(Markdown(f"**{data}**\n\n{information_words(numbers, settings)}"))
+    show(Markdown(f"**{data}**\n\n{information_words(numbers, settings)}"))
 
 # %% [markdown]
 # ## What to doubt

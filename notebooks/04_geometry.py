@@ -13,7 +13,7 @@ import os
 
 import matplotlib as mpl
 import pandas as pd
-from IPython.display import display
+from IPython.display import display as show
 from umap import UMAP
 
 from ctc_lightning.analysis import (
@@ -105,7 +105,7 @@ shown = {
 for method, of in shown.items():
     points = {f"epoch {epoch}": principal_components(seen.h_NF)[0][:IMAGES] for epoch, seen in of.items()}
     labels = {name: of[epochs[0]].labels[name][:IMAGES] for name in ("source", TARGET)}
-    display(feature_map_figure(points, labels, f"{label(method)}: principal components"))
+    show(feature_map_figure(points, labels, f"{label(method)}: principal components"))
 
 # %% [markdown]
 # The same images by UMAP, which keeps neighbours together and says nothing about distances between groups:
@@ -117,7 +117,7 @@ for method, of in shown.items():
         for epoch, seen in of.items()
     }
     labels = {name: of[epochs[0]].labels[name][:IMAGES] for name in ("source", TARGET)}
-    display(feature_map_figure(points, labels, f"{label(method)}: UMAP"))
+    show(feature_map_figure(points, labels, f"{label(method)}: UMAP"))
 
 # %% [markdown]
 # Test accuracy in per cent at these moments, of all dimensions together: the network's classifier on the

@@ -22,7 +22,8 @@ import matplotlib as mpl
 import numpy as np
 import onnxruntime
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import Markdown
+from IPython.display import display as show
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -34,8 +35,8 @@ pd.options.display.float_format = "{:.1f}".format
 
 # %% tags=["parameters"]
 WORK = os.environ.get("CTC_WORK", "../runs/own_images")  # a folder for all that this notebook makes
-IMAGES = 1200
-EPOCHS = 20
+IMAGES = 1500
+EPOCHS = 40
 
 # %%
 work = Path(WORK)
@@ -73,7 +74,7 @@ for axes, file in zip(figure.subplots(1, 8), files[:: len(files) // 8], strict=F
     axes.imshow(Image.open(file))
     axes.set_title(file.parent.name, fontsize=10)
     axes.axis("off")
-display(figure)
+show(figure)
 
 # %% [markdown]
 # ## Train
@@ -98,11 +99,11 @@ run("train", *shared, "model=ctc_queue", "model.queue_size=256", f"hydra.run.dir
 # %% [markdown]
 # ## Evaluate
 #
-# Every checkpoint, by a linear probe on its frozen features. A target is any data set of
-# `python -m ctc_lightning.data`, or a folder of your own.
+# Every checkpoint: the network's own classifier on the held-out images of the folder, and a linear probe on
+# its frozen features for the digits. A target is any data set of `python -m ctc_lightning.data`.
 
 # %%
-run("transfer", f"run={work}/runs", "target=digits/digit", "protocol=[whitened]", "num_threads=1")
+run("transfer", f"run={work}/runs", "target=[own,digits/digit]", "protocol=[whitened]", "num_threads=1")
 
 # %%
 runs = comparable(load_runs(work / "runs"))
@@ -160,13 +161,16 @@ new = glyphs.image_sets["source"]["test"]
 pixels = new.image.permute(0, 2, 3, 1).numpy()
 nearest = (features(pixels) @ features(known).T).argmax(axis=1)
 
-figure = Figure(figsize=(12, 3))
-for above, below, image, place in zip(*figure.subplots(2, 8), pixels, nearest, strict=False):
+figure = Figure(figsize=(12, 3.6))
+rows = zip(*figure.subplots(2, 8), pixels, new.labels["source"].tolist(), nearest, strict=False)
+for above, below, image, shape, place in rows:
     above.imshow(image)
+    above.set_title(f"new, shape_{shape}", fontsize=10)
     below.imshow(known[place])
+    below.set_title(files[place].parent.name, fontsize=10)
     above.axis("off")
     below.axis("off")
-display(figure)
+show(figure)
 
 # %%
 shapes = zip(nearest, new.labels["source"], strict=True)

@@ -3,8 +3,11 @@
 The scripts are the source; each ``NAME.ipynb`` is made from ``NAME.py``. Without names: all of them.
 """
 
+import base64
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,13 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 HERE = Path(__file__).parent
 SCRIPTS = sorted(HERE.glob("[0-9]*.py"))
 _SECONDS = 1800  # of one cell
+_COLOURS = 128  # of a picture: with all of them, notebooks of many dots are megabytes
+_QUIET = {"PYTHONWARNINGS": "ignore:IProgress not found"}  # of tqdm, where ipywidgets are not installed
 
 
 def execute(script: Path, parameters: Mapping[str, Any] | None = None, folder: Path = HERE) -> NotebookNode:
@@ -43,9 +49,21 @@ def execute(script: Path, parameters: Mapping[str, Any] | None = None, folder: P
     resources = {"metadata": {"path": str(folder)}}
     NotebookClient(
         notebook, timeout=_SECONDS, kernel_name="python3", resources=resources, record_timing=False
-    ).execute()
+    ).execute(env=os.environ | _QUIET)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = smaller(output.data["image/png"])
     notebook.metadata.pop("language_info", None)  # tells this machine's Python version
     return notebook
+
+
+def smaller(png: str) -> str:
+    """The same picture with fewer colours; both in base64."""
+    image = Image.open(BytesIO(base64.b64decode(png))).convert("RGB")
+    file = BytesIO()
+    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def main(names: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import torch
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
 
+from ctc_lightning.information.__main__ import information
 from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
 from ctc_lightning.transfer.__main__ import transfer
@@ -51,7 +52,7 @@ def made_once(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def trade_off_runs(made_once):
-    """Two methods, two seeds, checkpoints of epochs 0 to 3, each with accuracies and geometry."""
+    """Two methods, two seeds, checkpoints of epochs 0 to 3: accuracies, geometry and information of each."""
 
     def make(folder):
         for method in ("ce", "ctc_queue"):
@@ -65,6 +66,8 @@ def trade_off_runs(made_once):
         failed = transfer(
             composed("transfer", [f"run={folder}", "target=[hue,fine]", "protocol=[whitened,geometry]"])
         )
+        few = ["target=[hue]", "ty.classifier.strengths=[100,1]"]
+        failed += information(composed("information", [f"run={folder}", *few]))
         assert not failed
 
     return made_once("trade_off", make)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctc_lightning.analysis import comparable, curves, load_runs, sweep_table, trade_off
+from ctc_lightning.analysis import comparable, curves, information_curves, load_runs, sweep_table, trade_off
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("[0-9]*.py"))]
@@ -112,7 +112,7 @@ def test_the_trade_off_shows_curves_peaks_and_words(shown, trade_off_runs, monke
         assert counted == ["2", "4", "3", str(len(of))]  # seeds, checkpoints, epochs, numbers
     ends = trade_off(runs)
     peaks = ends[ends["method"] == "ce"].groupby("target", sort=False)["peak_epoch"].mean()
-    (printed,) = found.rows("glyphs", "CE")
+    printed = found.rows("CE")[0]
     assert sorted(printed) == sorted(f"{peak:.1f}" for peak in peaks)
     assert "- CE " in found.text  # the verdict
 
@@ -131,9 +131,23 @@ def test_sweeps_show_the_numbers_of_every_pair_and_the_front(shown, sweep_runs, 
     assert float(effect[0]) == pytest.approx(of_temperature.max() - of_temperature.min(), abs=0.006)
 
 
+def test_the_information_plane_shows_what_was_measured_curves_planes_and_words(
+    shown, trade_off_runs, monkeypatch
+):
+    monkeypatch.setenv("CTC_RUNS", str(trade_off_runs))
+    found = shown("03_information_plane")
+    assert len(found.pictures) == 2  # over epochs, the plane
+    measured = information_curves(comparable(load_runs(trade_off_runs)))
+    for estimator, of in measured.groupby("estimator"):
+        printed = next(line for line in found.text.splitlines() if f" {estimator} " in f" {line} ").split()
+        assert {"2", "4", f"{of['value'].min():.2f}"} <= set(printed)  # methods and seeds, epochs, lowest
+    assert "I(X;T_σ), σ = 1 (noisy channel) on source" in found.text
+    assert "I(T;Y)" in found.text
+
+
 def test_geometry_shows_collapse_spectra_likeness_and_maps(shown, trade_off_runs, monkeypatch):
     monkeypatch.setenv("CTC_RUNS", str(trade_off_runs))
-    found = shown("04_geometry")
+    found = shown("04_geometry", IMAGES=60)
     # numbers over time, spectra, CKA; for each of two methods principal components and UMAP
     assert len(found.pictures) == 3 + 2 * 2
     ends = curves(comparable(load_runs(trade_off_runs)))

@@ -55,7 +55,7 @@ def spectrum_figure(
     Raises:
         ValueError: see `spectrum`.
     """
-    figure = Figure(figsize=(5.5 * len(features), 4.2), layout="constrained")
+    figure = Figure(figsize=(5.2 * len(features) + 1.6, 4.2), layout="constrained")
     grid = figure.subplots(1, len(features), sharex=True, sharey=True, squeeze=False)
     for axes, (method, moments) in zip(grid.flat, features.items(), strict=True):
         shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(moments)))
@@ -71,5 +71,5 @@ def spectrum_figure(
         axes.set_title(label(method), color=INK, fontsize=12)
         axes.set_xlabel("direction, by its variance", color=INK)
     grid[0, 0].set_ylabel("share of the variance", color=INK)
-    grid[0, -1].legend(frameon=False, loc="lower left")
+    figure.legend(*grid[0, -1].get_legend_handles_labels(), frameon=False, loc="outside right center")
     return figure
