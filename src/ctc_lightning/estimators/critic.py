@@ -71,8 +71,9 @@ class JointDesign(CriticDesign):
 class SeparableDesign(CriticDesign):
     """T(x, y) = g(x)·h(y)/√D + a(x) + b(y), with MLPs beside linear maps: [g, a](x) = A x + MLP(x).
 
-    P × Q scores cost P + Q passes. The linear part is there from the start, so that few pairs are enough
-    where y is nearly linear in x; a and b hold what no dot product of few dimensions can, as −|y|²/2.
+    P × Q scores cost P + Q passes. The MLPs' outputs start at 0 and the linear maps do not, so that few pairs
+    are enough where y is nearly linear in x; a and b hold what no dot product of few dimensions can, as
+    −|y|²/2.
 
     Args:
         hidden: units of each hidden layer of both MLPs; none: linear maps alone.
@@ -143,12 +144,16 @@ class _Embedding(nn.Module):
         super().__init__()
         num_outputs = design.embedding + 1
         self.straight = _layers([num_inputs, num_outputs], draw)[0]
-        self.layers = _layers([num_inputs, *design.hidden, num_outputs], draw) if design.hidden else []
+        self.layers = nn.ModuleList()
+        if design.hidden:
+            self.layers = _layers([num_inputs, *design.hidden, num_outputs], draw)
+            for parameter in self.layers[-1].parameters():
+                nn.init.zeros_(parameter)
         self.scale = design.embedding**-0.25
 
     def forward(self, input_BC: Tensor) -> tuple[Tensor, Tensor]:
         output_BD = self.straight(input_BC)
-        if self.layers:
+        if len(self.layers):
             hidden = self.layers[0](input_BC)
             for layer in self.layers[1:]:
                 hidden = layer(relu(hidden))

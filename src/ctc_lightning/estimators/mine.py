@@ -18,8 +18,8 @@ class MINE(NeuralEstimator):
     m = 1; dividing by the batch's own mean instead would be biased.
 
     On a sample it is no lower bound: by Jensen's inequality the log of a mean of finitely many draws is on
-    average below the log of E[e^T]. The estimate is too high by that, by much when I(x; y) is above log N:
-    then the draws hardly ever meet the pairs that make up E[e^T].
+    average below the log of E[e^T]. The estimate is too high by that, by much when I(x; y) is above
+    log N(N − 1): then the draws hardly ever meet the pairs that make up E[e^T].
 
     Source: Belghazi et al. 2018, arXiv 1801.04062 (bound, corrected gradient); dt-tradeoff@a36516b
     mine.py:32-72.

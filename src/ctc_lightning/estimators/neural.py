@@ -24,6 +24,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class NeuralEstimator(Estimator):
     """Learns T by AdamW on batches, and keeps the step that is best on a part that is not learnt.
 
+    A step that is worse there than T = 0, which knows nothing, is not kept: T = 0 is.
+
     In training, draws from the product of the marginals are all B(B − 1) pairs (x_i, y_j), i ≠ j, of a batch;
     in an estimate all N(N − 1). Batches are drawn without replacement, anew at each step. Where y is known to
     be f(x) + noise · ε, each batch draws its own ε: the same distribution, and nothing to learn by heart.
@@ -155,7 +157,8 @@ class NeuralEstimator(Estimator):
         )
         loss_of = self.training_loss()
         val_scaled = fitted.scale_x(val.x_NC), fitted.scale_y(val.y_NE)
-        best, best_loss, waited = None, inf, 0
+        best: list[Tensor] | None = None
+        best_loss, waited = inf, 0
         with torch.enable_grad():
             for step in range(1, self.iterations + 1):
                 loss = loss_of(*self.batch_scores(critic, draw))
@@ -173,15 +176,19 @@ class NeuralEstimator(Estimator):
                         best = [parameter.detach().clone() for parameter in parameters]
                     if waited == self.patience:
                         break
+        if not self.validation:
+            best = [parameter.detach() for parameter in parameters]
+        if best is None or not all(bool(kept.isfinite().all()) for kept in best):
+            raise ValueError(
+                f"{self.name}: diverged with learning_rate {self.learning_rate}; lower it, or look at the "
+                "scale of x and y."
+            )
+        nothing = torch.zeros(2, 1)
+        if self.validation and best_loss > self.loss(nothing[:, 0], nothing).item():
+            best = [torch.zeros_like(kept) for kept in best]
         with torch.no_grad():
-            if best is not None:
-                for parameter, kept in zip(parameters, best, strict=True):
-                    parameter.copy_(kept)
-            if (self.validation and best is None) or not all(p.isfinite().all() for p in parameters):
-                raise ValueError(
-                    f"{self.name}: diverged with learning_rate {self.learning_rate}; lower it, or look at "
-                    "the scale of x and y."
-                )
+            for parameter, kept in zip(parameters, best, strict=True):
+                parameter.copy_(kept)
 
     def _check(self, train: Pairs, num_val: int) -> None:
         num_pairs, num_learnt = len(train.x_NC), len(train.x_NC) - num_val
