@@ -177,6 +177,20 @@ def test_one_run_of_a_project_can_be_asked_for(trained):
     assert set(frame["path"]) == {"wandb:team/project/abc123"}
 
 
+def test_a_folder_of_many_runs_of_wandb_gives_each_of_them(trained, tmp_path):
+    (directory,) = trained.glob("wandb/offline-run-*")
+    (file,) = directory.glob("run-*.wandb")
+    for name in ("one", "two"):
+        (tmp_path / "wandb" / f"offline-run-20260101_000000-{name}").mkdir(parents=True)
+        shutil.copy(file, tmp_path / "wandb" / f"offline-run-20260101_000000-{name}" / f"run-{name}.wandb")
+    (tmp_path / "wandb" / "ctc_run_id").write_text("another\n")
+    frame = load_metrics(tmp_path)
+    folders = [str(tmp_path / "wandb" / f"offline-run-20260101_000000-{name}") for name in ("one", "two")]
+    assert frame["path"].unique().tolist() == folders
+    (tmp_path / "wandb" / "ctc_run_id").write_text("two\n")  # the directory is this run's
+    assert load_metrics(tmp_path)["path"].unique().tolist() == [str(tmp_path)]
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.999])
 def test_a_wandb_file_that_was_cut_off_gives_what_is_there(share, log_alone):
     ((folder,), _) = log_alone("wandb")

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import shutil
 from types import SimpleNamespace
 
 import pandas as pd
@@ -13,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from wandb.proto.wandb_internal_pb2 import Record
 
+from ctc_lightning.analysis import load_metrics
 from ctc_lightning.analysis.logged.wandb_log import wandb_records
 from ctc_lightning.evaluation.feature_cache import digest_of
 from ctc_lightning.loggers.wandb_run import WandBRun
@@ -83,6 +85,16 @@ def test_every_number_of_metrics_csv_is_in_the_history(files, resumed):
         numbers["step"] = numbers.pop("trainer/global_step")
         found += [numbers] if len(numbers) > 1 else []
     assert found == expected
+
+
+def test_the_files_of_both_processes_are_read_as_one_run(resumed, tmp_path):
+    shutil.copytree(resumed / "wandb", tmp_path / "wandb", symlinks=True)
+    columns = ["run", "name", "step", "epoch", "value"]
+    found, expected = (
+        load_metrics(folder)[columns].sort_values(["step", "epoch", "name"], ignore_index=True)
+        for folder in (tmp_path, resumed)
+    )
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 def test_the_figure_is_an_image_in_the_runs_directory(files):
