@@ -33,8 +33,15 @@ RUNS = COMPARABLE | {
 }
 
 
-def train(name, where):
-    """What this process sees: loss and gradients of every step, stage of every epoch, state at the end."""
+RESUMED = "even queue"
+ONE, TWO = "trainer=cpu data.batch_size=16", "trainer=ddp_sim data.batch_size=8"
+
+
+def train(name, where, resume=None, save=None):
+    """What this process sees: loss and gradients of every step, stage of every epoch, state at the end.
+
+    ``save``: where to, after the second of three epochs.
+    """
     overrides = f"{TINY} {RUNS[name]} {where}".split()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         trainer, module, data = build(compose("train", overrides=overrides))
@@ -54,9 +61,14 @@ def train(name, where):
     def on_train_epoch_end(trainer, module):
         stages.append(module.stage_name)
 
+    def on_train_epoch_start(trainer, module):
+        if save is not None and trainer.current_epoch == 2:
+            trainer.save_checkpoint(save)  # as `last` does, when the epoch before has ended
+
     hooks = (on_train_batch_start, on_before_optimizer_step, on_train_batch_end, on_train_epoch_end)
+    hooks += (on_train_epoch_start,)
     trainer.callbacks.append(LambdaCallback(**{hook.__name__: hook for hook in hooks}))
-    trainer.fit(module, data)
+    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     seen = {"losses": torch.stack(losses), "grads": grads, "stages": stages, "state": module.state_dict()}
     return trainer.global_rank, seen
 
@@ -65,6 +77,7 @@ def train(name, where):
 def ranks(tmp_path_factory):
     """What both ranks saw of every run."""
     folder = tmp_path_factory.mktemp("ranks")
+    train(RESUMED, ONE, save=folder / "one.ckpt")
     program = subprocess.Popen(
         [sys.executable, __file__, str(folder)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -78,12 +91,15 @@ def ranks(tmp_path_factory):
         if program.poll() is None:
             os.killpg(program.pid, signal.SIGKILL)  # rank 1 too
     assert program.returncode == 0, errors
-    return {name: [torch.load(folder / f"{name} {rank}.pt") for rank in (0, 1)] for name in RUNS}
+    seen = {
+        name: [torch.load(folder / f"{name} {rank}.pt") for rank in (0, 1)] for name in (*RUNS, "resumed")
+    }
+    return seen | {"checkpoint of two": folder / "two.ckpt"}
 
 
 @pytest.mark.parametrize("name", COMPARABLE)
 def test_two_processes_equal_one_with_both_batches(name, ranks):
-    _, alone = train(name, "trainer=cpu data.batch_size=16")
+    _, alone = train(name, ONE)
     exactly = {"rtol": 1e-9, "atol": 1e-9}
     losses = torch.stack([seen["losses"] for seen in ranks[name]])
     torch.testing.assert_close(losses.mean(0), alone["losses"], **exactly)
@@ -103,6 +119,18 @@ def test_gradients_weights_memories_and_frozen_networks_are_identical_on_both_ra
     torch.testing.assert_close(*(seen["grads"] for seen in ranks[name]), rtol=0, atol=0)
 
 
+def test_a_run_of_two_ranks_resumed_on_one_and_the_reverse_keeps_the_queue(ranks):
+    """As a set; where BatchNorm is frozen, nothing else differs either."""
+    whole = ranks[RESUMED][0]
+    _, on_one = train(RESUMED, ONE, resume=ranks["checkpoint of two"])
+    for resumed in (on_one, *ranks["resumed"]):
+        assert resumed["losses"].shape == (4,)  # the last epoch's steps
+        keys, expected = (seen["state"]["stages.contrast.memory.key_KD"] for seen in (resumed, whole))
+        keys, expected = (key_KD[key_KD[:, 0].argsort()] for key_KD in (keys, expected))
+        torch.testing.assert_close(keys, expected, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(resumed["state"], whole["state"], rtol=1e-9, atol=1e-9)
+
+
 def test_heads_that_wait_for_their_stage_neither_stop_nor_join_the_first(ranks):
     heads = {
         f"stages.temporal.{head}.{name}"
@@ -115,6 +143,9 @@ def test_heads_that_wait_for_their_stage_neither_stop_nor_join_the_first(ranks):
 
 
 if __name__ == "__main__":
+    here = Path(sys.argv[1])
     for name in RUNS:
-        rank, seen = train(name, "trainer=ddp_sim data.batch_size=8")
-        torch.save(seen, Path(sys.argv[1]) / f"{name} {rank}.pt")
+        rank, seen = train(name, TWO, save=here / "two.ckpt" if name == RESUMED else None)
+        torch.save(seen, here / f"{name} {rank}.pt")
+    rank, seen = train(RESUMED, TWO, resume=here / "one.ckpt")
+    torch.save(seen, here / f"resumed {rank}.pt")

@@ -108,8 +108,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def state_dict(self) -> dict[str, int]:
         """How far into which epoch the training is."""
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress  # type: ignore[union-attr]
-        return {"epoch": self.trainer.current_epoch, "batches": progress.current.completed}  # type: ignore[union-attr]
+        trainer: Any = self.trainer
+        begun = trainer.fit_loop.epoch_loop.batch_progress.current.completed % trainer.num_training_batches
+        return {"epoch": trainer.current_epoch, "batches": begun}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Go on there: called before the training batches are asked for."""
