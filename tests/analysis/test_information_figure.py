@@ -155,6 +155,15 @@ def test_nothing_estimated_is_one_sentence_with_the_remedy(write_study):
         information_figure(load_runs(write_study()))
 
 
+def test_methods_that_do_not_fill_a_row_can_be_drawn(write_information, tmp_path):
+    for i in range(5):
+        of = {("xt_noisy_channel/0.5", "source"): [1.0, 2.0], ("ty_classifier", "source"): [0.1 * i, 1.0]}
+        write_information(of, f"m{i}", epochs=(0, 1))
+    *panels, bar = information_plane_figure(comparable(load_runs(tmp_path))).axes
+    assert [axes.get_title() for axes in panels] == [f"m{i}" for i in range(5)]
+    assert bar.get_ylabel() == "epoch"
+
+
 def test_one_epoch_and_ten_methods_can_be_drawn(write_information, tmp_path):
     for i in range(10):
         of = {("xt_noisy_channel/0.5", "source"): [1.0 + i], ("ty_classifier", "source"): [0.1 * i]}

@@ -67,7 +67,7 @@ def information_plane_figure(runs: pd.DataFrame, xt: Setting | None = None) -> F
     columns = min(COLUMNS, len(paint))
     lines = ceil(len(paint) / columns)
     shape = len(targets) * lines, columns
-    figure = Figure(figsize=(3.2 * columns + 1.6, 2.9 * shape[0] + 1), layout="constrained")
+    figure = Figure(figsize=(max(3.2 * columns + 1.6, 7), 2.9 * shape[0] + 1), layout="constrained")
     grid = figure.subplots(*shape, squeeze=False)
     first, last = points["epoch"].min(), points["epoch"].max()
     time = Time(FuncNorm((np.log1p, np.expm1), first, max(last, first + 1)), _colours())
@@ -80,7 +80,7 @@ def information_plane_figure(runs: pd.DataFrame, xt: Setting | None = None) -> F
         for axes in cells[max(len(paint) - columns, 0) : len(paint)]:
             axes.set_xlabel(f"{setting.symbol} on {target}, nats", color=INK)
     ticks = [tick for tick in EPOCH_TICKS if first <= tick < last] + [last]
-    panels = grid.ravel().tolist()
+    panels = list(figure.axes)  # without the cells that are empty
     bar = figure.colorbar(
         ScalarMappable(*time), ax=panels, label="epoch", ticks=ticks, format="%g", aspect=40
     )
