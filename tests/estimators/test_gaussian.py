@@ -68,9 +68,11 @@ def test_closed_form_of_a_channel_with_several_dimensions():
     assert gaussian_information(in_others, 5) == pytest.approx(truth, abs=1e-6)
 
 
-def test_infinite_information_is_refused():
+@pytest.mark.parametrize("rounding", [0.0, 4e-15])
+def test_infinite_information_is_refused(rounding):
+    covariance = torch.tensor([[1.0, 1.0], [1.0, 1.0 + rounding]], dtype=torch.float64)
     with pytest.raises(ValueError, match=r"of 2 dimensions some follow .* add noise or shrinkage"):
-        gaussian_information(torch.ones(2, 2), 1)
+        gaussian_information(covariance, 1)
 
 
 @pytest.mark.parametrize("shrinkage", [0.0, 0.2])
