@@ -88,7 +88,7 @@ def test_nothing_is_found_rather_than_less(configured):
     """Where each step is worse on the part that chooses than a critic that says nothing, that one is kept."""
     x_NC, y_NE = torch.randn(2, 100, 30, generator=torch.Generator().manual_seed(0))
     for name in NAMES:
-        fitted = configured(name, learning_rate=0.1, **SMALL).fit(Pairs(x_NC[:60], y_NE[:60]), seed=0)
+        fitted = configured(name, learning_rate=0.02, **SMALL).fit(Pairs(x_NC[:60], y_NE[:60]), seed=0)
         assert fitted(Pairs(x_NC[60:], y_NE[60:])).value == pytest.approx(0, abs=1e-6)
 
 

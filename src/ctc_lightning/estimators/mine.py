@@ -22,7 +22,9 @@ class MINE(NeuralEstimator):
     log N(N − 1): then the draws hardly ever meet the pairs that make up E[e^T].
 
     Source: Belghazi et al. 2018, arXiv 1801.04062 (bound, corrected gradient); dt-tradeoff@a36516b
-    mine.py:32-72.
+    mine.py:32-72, which draws batches without replacement too, but reports the mean of its last 500 training
+    batches' bounds and skips a batch whose loss is NaN: here an estimate is of given pairs, and a fit that
+    diverges is an error.
 
     Args:
         average_rate: r in (0, 1]; 1: the batch's own mean, no correction.
