@@ -26,7 +26,8 @@ RULE = (
     "A fall counts where the 95 % t-interval over seeds of the change from peak to end lies below 0, a "
     "difference where that of the paired differences does not hold 0; each interval stands for itself. A "
     "seed's peak is chosen on the other seeds, so that the luck of a maximum is no fall. No fall measured is "
-    "not a proof that there is none."
+    "not a proof that there is none. At most: the estimator's upper bound at the end; a fall that its two "
+    "bounds leave no doubt of ends with an upper bound below the peak."
 )
 
 
@@ -58,7 +59,8 @@ def _image_set(rows: pd.DataFrame, title: str) -> list[str]:
     lines = [f"- {title}: {_claim(of)}{'; some of these numbers are flagged' if flagged else ''}."]
     for method, row in of.items():
         moved = f"{number(row.peak_mean, decimals)} at {peak_epochs(row)} → {number(row.end_mean, decimals)}"
-        found = f"{_fell(row)}, {moved} at epoch {row.end_epoch} ({change(row, decimals)})"
+        bound = "" if pd.isna(row.upper_mean) else f", at most {number(row.upper_mean, decimals)} there"
+        found = f"{_fell(row)}, {moved} at epoch {row.end_epoch} ({change(row, decimals)}{bound})"
         lines.append(f"  - {label(method)}: {found}{_compared(row, of, decimals)}.")
     return [*lines, *_flagged(rows)]
 
