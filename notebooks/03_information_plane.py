@@ -102,4 +102,5 @@ for data, of_data in measured.groupby("data", sort=False):
 
 # %%
 noted = measured[measured["note"] != ""]
-noted.groupby([*columns, "note"], sort=False).size().rename("estimates").to_frame()
+flag = noted["note"].str.replace(r"\d+\.\d+", "…", regex=True)
+noted.groupby([*columns, flag], sort=False).size().rename("estimates").to_frame()

@@ -20,7 +20,7 @@ from PIL import Image
 HERE = Path(__file__).parent
 SCRIPTS = sorted(HERE.glob("[0-9]*.py"))
 _SECONDS = 1800  # of one cell
-_COLOURS = 128  # of a picture: with all of them, notebooks of many dots are megabytes
+_COLOURS = 256  # of a picture: with all of them, notebooks of many dots are megabytes
 _QUIET = {"PYTHONWARNINGS": "ignore:IProgress not found"}  # of tqdm, where ipywidgets are not installed
 
 
@@ -62,7 +62,8 @@ def smaller(png: str) -> str:
     """The same picture with fewer colours; both in base64."""
     image = Image.open(BytesIO(base64.b64decode(png))).convert("RGB")
     file = BytesIO()
-    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    few = image.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)  # rare ones stay
+    few.save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 
