@@ -80,6 +80,12 @@ def test_a_ceiling_that_is_near_and_a_gap_are_flagged(task, recorder):
     assert of_input(recorder(ceiling=0.027, train=0.1)).measure(task)[0].note == ""
 
 
+def test_a_ceiling_that_is_the_entropy_itself_is_no_flaw(task, recorder):
+    estimator = recorder(ceiling=0.026)
+    estimator.__class__ = type("Entropy", (type(estimator),), {"saturates": False})
+    assert of_input(estimator).measure(task)[0].note == ""
+
+
 def test_labels_are_one_hot_and_every_fold_has_its_share(task, recorder):
     estimator = recorder()
     LabelInformation(estimator=estimator, **FOLDS).measure(task)

@@ -48,6 +48,8 @@ class ClassifierBound(Estimator):
             class has fewer than 2 pairs to fit on, values of x that are not finite or all the same.
     """
 
+    saturates = False
+
     def __init__(
         self, *, strengths: Sequence[float], validation: float, hidden_dim: int | None = None
     ) -> None:

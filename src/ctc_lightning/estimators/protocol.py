@@ -64,12 +64,15 @@ class Estimator(ABC):
         is_lower_bound: whether the expectation of the held-out ``value`` is never above I(x; y).
         learns: whether anything is fitted, so that the value on the training pairs says something.
         uses_x: whether it looks at x.
+        saturates: whether I(x; y) may lie far above a ceiling that the value is near; of a ceiling that is
+            H(y) it may not.
         settings: everything that its numbers depend on: all constructor arguments by name.
     """
 
     is_lower_bound: ClassVar[bool] = True
     learns: ClassVar[bool] = True
     uses_x: ClassVar[bool] = True
+    saturates: ClassVar[bool] = True
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class _CrossFitted(Protocol):
             if self.estimator.learns:
                 train.append(fitted(known).value)
         chosen = f"{chosen}folds={self.folds}"
-        note = "; ".join(_flags(held_out, train))
+        note = "; ".join(_flags(held_out, train, saturates=self.estimator.saturates))
         value = [one.value for one in held_out]
         measured = [_over_folds(INFORMATION, value, count, chosen, note)]
         upper = [one.upper for one in held_out]
@@ -189,12 +189,12 @@ def _over_folds(metric: str, values: list[float], count: int, chosen: str, note:
     return Measured(metric, mean, mean - half, mean + half, count, chosen, note)
 
 
-def _flags(held_out: list[Estimate], train: list[float]) -> list[str]:
+def _flags(held_out: list[Estimate], train: list[float], *, saturates: bool) -> list[str]:
     value, ceiling = (
         fmean(column) for column in ([e.value for e in held_out], [e.ceiling for e in held_out])
     )
     flags = []
-    if value > _NEAR_CEILING * ceiling:
+    if saturates and value > _NEAR_CEILING * ceiling:
         flags.append(f"within 5 % of its ceiling of {ceiling:.2f} nats")
     gap = fmean(train) - value if train else 0.0
     if gap > _GAP[0] and gap > _GAP[1] * fmean(train):
