@@ -29,8 +29,8 @@ LAYERS = [
     {"module"},
     {"callbacks", "loggers"},
     {"analysis", "checkpoint", "checkpoint_io", "config_errors", "console"},
-    {"train", "transfer", "report", "prepare", "export"},
-    {"information"},  # transfer's work with other protocols
+    {"train", "transfer", "report", "prepare"},
+    {"information", "export"},  # of what transfer finds
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
