@@ -103,15 +103,21 @@ class JointCritic(Critic):
 
     def paired(self, x_BC: Tensor, y_BE: Tensor) -> Tensor:
         """See `Critic.paired`."""
-        return self._rest(linear(torch.cat([x_BC, y_BE], dim=1), self.layers[0].weight, self.layers[0].bias))
+        return self._rest(self._first(torch.cat([x_BC, y_BE], dim=1)))
 
     def crossed(self, x_PC: Tensor, y_QE: Tensor) -> Tensor:
         """See `Critic.crossed`; the first layer sees each x and each y once."""
-        weight_HC, weight_HE = self.layers[0].weight.tensor_split([self.num_x], dim=1)
+        weight_HC, weight_HE = self._first.weight.tensor_split([self.num_x], dim=1)
         of_x_PH = linear(x_PC, weight_HC)
-        of_y_QH = linear(y_QE, weight_HE, self.layers[0].bias)
+        of_y_QH = linear(y_QE, weight_HE, self._first.bias)
         rows = max(1, _CELLS // of_y_QH.numel())
         return torch.cat([self._rest(part_RH[:, None] + of_y_QH) for part_RH in of_x_PH.split(rows)])
+
+    @property
+    def _first(self) -> nn.Linear:
+        layer = self.layers[0]
+        assert isinstance(layer, nn.Linear)
+        return layer
 
     def _rest(self, hidden: Tensor) -> Tensor:
         for layer in self.layers[1:]:
