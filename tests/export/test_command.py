@@ -68,7 +68,6 @@ def test_a_run_becomes_a_folder_with_weights_figures_and_commit(run_dir, tmp_pat
     ("arguments", "message"),
     [
         (["format=timm"], "checkpoint has no value"),
-        (["checkpoint=RUN"], "format"),
         (["checkpoint=RUN", "format=tensorflow"], "format=tensorflow does not exist"),
         (["checkpoint=RUN", "format=timm"], "timm has no resnet8"),
         (["checkpoint=RUN", "which=77", "format=safetensors"], "has no checkpoint epoch_077"),
