@@ -24,7 +24,9 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class NeuralEstimator(Estimator):
     """Learns T by AdamW on batches, and keeps the step that is best on a part that is not learnt.
 
-    A step that is worse there than T = 0, which knows nothing, is not kept: T = 0 is.
+    A step that is worse there than T = 0, which knows nothing, is not kept: T = 0 is, and the estimate is 0.
+    Held out, only what the critic could learn of the relation from these pairs counts: from few pairs of many
+    dimensions that can be far below I(x; y).
 
     In training, draws from the product of the marginals are all B(B − 1) pairs (x_i, y_j), i ≠ j, of a batch;
     in an estimate all N(N − 1). Batches are drawn without replacement, anew at each step. Where y is known to
