@@ -4,7 +4,10 @@ import re
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
+from ctc_lightning.paths import config_dir
+from ctc_lightning.transfer.__main__ import transfer
 from ctc_lightning.transfer.features import RunFeatures
 from ctc_lightning.transfer.snapshot import own_data, read_snapshot, rebuild
 
@@ -49,12 +52,12 @@ def test_what_was_computed_once_costs_no_forward_pass(run_dir, monkeypatch):
         RunFeatures(run_dir).at(1)
 
 
-def test_features_that_the_program_kept_are_used(run_dir, program, monkeypatch):
-    done = program.run(
-        "transfer", f"run={run_dir}", "protocol=[geometry]", "target=own", "num_threads=1", cwd=run_dir.parent
-    )
-    assert done.returncode == 0, done.stderr
+def test_features_that_a_transfer_kept_are_used(run_dir):
+    overrides = [f"run={run_dir}", "protocol=[geometry]", "target=own"]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        assert not transfer(compose("transfer", overrides))
     kept = set((run_dir / "features").iterdir())
+    assert kept
     run = RunFeatures(run_dir)
     for epoch in run.epochs:
         run.at(epoch)

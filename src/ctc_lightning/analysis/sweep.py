@@ -87,4 +87,5 @@ def pareto_front(axis_PA: ArrayLike) -> NDArray[np.bool_]:
     value_PA = np.asarray(axis_PA, float)
     no_lower_PP = (value_PA[:, None] >= value_PA[None]).all(2)  # row: the first is no lower than the second
     higher_PP = (value_PA[:, None] > value_PA[None]).any(2)
-    return ~(no_lower_PP & higher_PP).any(0)
+    beaten_P: NDArray[np.bool_] = np.asarray((no_lower_PP & higher_PP).any(0))
+    return ~beaten_P

@@ -1,6 +1,7 @@
 """A sweep in pictures: heat maps of both axes over two settings, and the plane with its Pareto front."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.typing import ColorType
 
 from ctc_lightning.analysis.look import INK, PER_CENT, SOFT, dress
 from ctc_lightning.analysis.methods import MARKERS, colours, label
@@ -59,12 +61,13 @@ def _draw_map(axes: Axes, cells: pd.DataFrame, axis: str) -> None:
     axes.set_xticks(range(len(mean.columns)), [_text(value) for value in mean.columns])
     axes.tick_params(length=0, colors=INK)
     axes.spines[:].set_visible(False)
-    for (row, column), value in np.ndenumerate(mean.to_numpy()):
+    spreads, light = std.to_numpy(float), np.asarray(image.norm(mean.to_numpy(float)))
+    for (row, column), value in np.ndenumerate(mean.to_numpy(float)):
         if np.isnan(value):
             continue
-        spread = std.iloc[row, column]
+        spread = spreads[row, column]
         text = f"{value:.1f}" if np.isnan(spread) else f"{value:.1f} ± {spread:.1f}"
-        ink = "black" if image.norm(value) > _LIGHT else "white"
+        ink = "black" if light[row, column] > _LIGHT else "white"
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=11)
         if front.iloc[row, column]:
             axes.add_patch(Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False, ec="#D55E00", lw=3))
@@ -115,7 +118,7 @@ def pareto_figure(table: pd.DataFrame, settings: Sequence[str] = SWEPT) -> Figur
     return figure
 
 
-def _point(axes: Axes, row: dict[str, float], colour: object, shape: str, size: float) -> None:
+def _point(axes: Axes, row: Mapping[Any, Any], colour: ColorType, shape: str, size: float) -> None:
     at = 100 * row["source_mean"], 100 * row["transfer_mean"]
     bars = {"xerr": 100 * np.nan_to_num(row["source_std"]), "yerr": 100 * np.nan_to_num(row["transfer_std"])}
     axes.errorbar(*at, **bars, fmt="none", ecolor=colour, elinewidth=0.9, alpha=0.5, zorder=2)

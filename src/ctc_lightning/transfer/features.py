@@ -115,6 +115,6 @@ def _snapshots(run_dir: Path) -> dict[int, Snapshot]:
             if problems
             else f"{run_dir} holds no checkpoint (checkpoints/*.ckpt); give the directory of a run."
         )
-    for problem in problems:
-        log.warning("left out: %s", problem)
+    for reason in problems:
+        log.warning("left out: %s", reason)
     return found
