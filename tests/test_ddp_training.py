@@ -60,13 +60,10 @@ def train(name, where, resume=None, save=None):
 
     def on_train_epoch_end(trainer, module):
         stages.append(module.stage_name)
-
-    def on_train_epoch_start(trainer, module):
-        if save is not None and trainer.current_epoch == 2:
-            trainer.save_checkpoint(save)  # as `last` does, when the epoch before has ended
+        if save is not None and trainer.current_epoch == 1:
+            trainer.save_checkpoint(save)
 
     hooks = (on_train_batch_start, on_before_optimizer_step, on_train_batch_end, on_train_epoch_end)
-    hooks += (on_train_epoch_start,)
     trainer.callbacks.append(LambdaCallback(**{hook.__name__: hook for hook in hooks}))
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
     seen = {"losses": torch.stack(losses), "grads": grads, "stages": stages, "state": module.state_dict()}
@@ -120,15 +117,20 @@ def test_gradients_weights_memories_and_frozen_networks_are_identical_on_both_ra
 
 
 def test_a_run_of_two_ranks_resumed_on_one_and_the_reverse_keeps_the_queue(ranks):
-    """As a set; where BatchNorm is frozen, nothing else differs either."""
+    """As a set; where BatchNorm is frozen, nothing else differs either.
+
+    Lightning loads a checkpoint before it makes the module double: float32's rounding remains, 6e-8 at 1,
+    and then four steps.
+    """
+    rounded = {"rtol": 0, "atol": 1e-6}
     whole = ranks[RESUMED][0]
     _, on_one = train(RESUMED, ONE, resume=ranks["checkpoint of two"])
     for resumed in (on_one, *ranks["resumed"]):
         assert resumed["losses"].shape == (4,)  # the last epoch's steps
         keys, expected = (seen["state"]["stages.contrast.memory.key_KD"] for seen in (resumed, whole))
         keys, expected = (key_KD[key_KD[:, 0].argsort()] for key_KD in (keys, expected))
-        torch.testing.assert_close(keys, expected, rtol=1e-9, atol=1e-9)
-        torch.testing.assert_close(resumed["state"], whole["state"], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(keys, expected, **rounded)
+        torch.testing.assert_close(resumed["state"], whole["state"], **rounded)
 
 
 def test_heads_that_wait_for_their_stage_neither_stop_nor_join_the_first(ranks):
