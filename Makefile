@@ -35,7 +35,7 @@ trade-off: setup  ## Three seeds of four methods on glyphs and digits, every che
 	$(TRANSFER) & other=$$!; $(TRANSFER) && wait $$other  # two processes share the work
 	$(BIN)/python -m ctc_lightning.report $(RUNS)/trade_off --output docs/trade_off
 
-INFORMATION = $(BIN)/python -m ctc_lightning.information run=$(RUNS)/trade_off noise=[0.5,1] num_threads=1
+INFORMATION = $(BIN)/python -m ctc_lightning.information run=$(RUNS)/trade_off noise=[1,2] num_threads=1
 
 information: setup  ## I(X;T) and I(T;Y) of every checkpoint of the trade-off, into its report (after make trade-off)
 	$(INFORMATION) & other=$$!; $(INFORMATION) && wait $$other

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import t as student_t
 
-from ctc_lightning.estimators import NoisyChannel
+from ctc_lightning.estimators import Estimate, NoisyChannel, Pairs
 from ctc_lightning.information.inputs import Pixels
 from ctc_lightning.information.protocols import InputInformation, LabelInformation
 
@@ -78,6 +78,17 @@ def test_a_ceiling_that_is_near_and_a_gap_are_flagged(task, recorder):
     assert flagged[0].note == "within 5 % of its ceiling of 0.03 nats; training estimate 1.00 nats above"
     assert {m.metric: m.value for m in flagged}["information_train"] == pytest.approx(1.025)
     assert of_input(recorder(ceiling=0.027, train=0.1)).measure(task)[0].note == ""
+
+
+def test_a_zero_that_says_nothing_is_flagged(task, recorder, monkeypatch):
+    estimator = recorder()
+    learns_nothing = lambda self, pairs: Estimate(0.0)  # noqa: E731
+    monkeypatch.setattr(
+        type(estimator.fit(Pairs(torch.zeros(1, 1), torch.zeros(1, 1)), seed=0)), "__call__", learns_nothing
+    )
+    assert (
+        of_input(estimator).measure(task)[0].note == "0 because nothing that was learnt held on other pairs"
+    )
 
 
 def test_a_ceiling_that_is_the_entropy_itself_is_no_flaw(task, recorder):

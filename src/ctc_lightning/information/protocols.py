@@ -27,7 +27,7 @@ class _CrossFitted(Protocol):
     Rows, in nats: ``information``, the held-out estimate; ``information_upper``, an upper bound where the
     estimator has one; ``information_train``, the estimate on the pairs that it was fitted on. Intervals are
     95 % t-intervals over folds. Notes say where an estimate is within 5 % of the ceiling that its number of
-    pairs sets, and where the training estimate is well above the held-out one.
+    pairs sets, where it is 0 in every fold, and where the training estimate is well above the held-out one.
 
     Args:
         estimator: which.
@@ -196,6 +196,8 @@ def _flags(held_out: list[Estimate], train: list[float], *, saturates: bool) -> 
     flags = []
     if saturates and value > _NEAR_CEILING * ceiling:
         flags.append(f"within 5 % of its ceiling of {ceiling:.2f} nats")
+    if all(one.value == 0 for one in held_out):
+        flags.append("0 because nothing that was learnt held on other pairs")
     gap = fmean(train) - value if train else 0.0
     if gap > _GAP[0] and gap > _GAP[1] * fmean(train):
         flags.append(f"training estimate {gap:.2f} nats above")
