@@ -14,10 +14,30 @@ import torch
 
 def start(rounds: int) -> int:
     """Read ``--rounds`` and ``--threads``, print what the figures were measured on, return the rounds."""
+    return begin(common_options(rounds).parse_args())
+
+
+def start_or_try(rounds: int) -> tuple[int, bool]:
+    """`start` with ``--quick``: two rounds of small sizes, which only show that a script works."""
+    parser = common_options(rounds)
+    parser.add_argument("--quick", action="store_true", help="a dry run: small sizes, two rounds, no verdict")
+    options = parser.parse_args()
+    if options.quick:
+        print("DRY RUN: the figures mean nothing.\n")
+        options.rounds = 2
+    return begin(options), options.quick
+
+
+def common_options(rounds: int) -> argparse.ArgumentParser:
+    """What every comparison can be told."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=rounds, help="how often each alternative is timed")
     parser.add_argument("--threads", type=int, default=1, help="torch's CPU threads")
-    options = parser.parse_args()
+    return parser
+
+
+def begin(options: argparse.Namespace) -> int:
+    """Set the threads, print what the figures are measured on."""
     torch.set_num_threads(options.threads)
     kind = "CPU" if clock() is process_time else "wall"
     print(
