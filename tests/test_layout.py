@@ -29,6 +29,7 @@ LAYERS = [
     {"module"},
     {"callbacks", "loggers"},
     {"analysis", "checkpoint", "checkpoint_io", "config_errors", "console"},
+    {"sweep"},
     {"train", "transfer", "report", "prepare"},
     {"information", "export"},  # of what transfer finds
 ]

@@ -72,12 +72,7 @@ def check_unchanged(config: dict[str, Any], path: Path, *, allow: bool = False) 
         ValueError: names every key that differs, with both values.
     """
     before = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("config") or config
-    then, now = dict(_leaves(before)), dict(_leaves(config))
-    changed = [
-        f"{key} was {then.get(key)} and is {now.get(key)}"
-        for key in sorted(then.keys() | now.keys())
-        if key.startswith(_DECISIVE) and key not in _INCIDENTAL and then.get(key) != now.get(key)
-    ]
+    changed = changes(before, config)
     if changed and allow:
         log.warning("Resuming with another configuration: %s", ", ".join(changed))
     elif changed:
@@ -85,6 +80,16 @@ def check_unchanged(config: dict[str, Any], path: Path, *, allow: bool = False) 
             f"{path} was written with another configuration: {', '.join(changed)}; resume with the same one, "
             "set allow_changes=true if that is meant, or begin a new run."
         )
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """``KEY was … and is …`` for each that weights depend on and that differs; both are plain values."""
+    then, now = dict(_leaves(before)), dict(_leaves(now))
+    return [
+        f"{key} was {then.get(key)} and is {now.get(key)}"
+        for key in sorted(then.keys() | now.keys())
+        if key.startswith(_DECISIVE) and key not in _INCIDENTAL and then.get(key) != now.get(key)
+    ]
 
 
 def _leaves(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

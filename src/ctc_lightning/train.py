@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from ctc_lightning.console import set_up_console
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks.evaluating import evaluating
 from ctc_lightning.paths import config_dir
+from ctc_lightning.sweep.failures import SweepError
+from ctc_lightning.sweep.job import run_in_sweep
+from ctc_lightning.sweep.objectives import check_objectives, final_objectives, forget_objectives
 
 log = logging.getLogger("ctc_lightning")
 
@@ -135,36 +139,52 @@ def check_strategy(trainer: pl.Trainer, module: CTCModule) -> None:
         )
 
 
-def train(cfg: DictConfig) -> float:
-    """Train as ``cfg`` says and return the final validation accuracy in [0, 1] (for sweepers)."""
+def train(cfg: DictConfig) -> float | tuple[float, ...]:
+    """Train as ``cfg`` says and return the objectives in [0, 1], for sweepers: a number, of several a tuple.
+
+    The default is the final validation accuracy; see `ctc_lightning.sweep.objectives`.
+    """
+    check_objectives(cfg)
     trainer, module, data = build(cfg)
-    checkpoint = checkpoint_to_resume(cfg.resume, Path(cfg.paths.run_dir))
+    run_dir = Path(cfg.paths.run_dir)
+    checkpoint = checkpoint_to_resume(cfg.resume, run_dir)
     if checkpoint is not None:
         check_fits(module, checkpoint)
         check_unchanged(plain(cfg), checkpoint, allow=cfg.allow_changes)
         log.info("Resuming from %s", checkpoint)
+    if trainer.is_global_zero:
+        forget_objectives(run_dir)
     for logger in trainer.loggers:
         logger.log_hyperparams(plain(cfg))
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if "val/top1" not in trainer.callback_metrics:  # the resumed run was over
         trainer.loggers = []
         trainer.validate(module, data, verbose=False)
-    return float(trainer.callback_metrics.get("val/top1", math.nan))
+    if not trainer.is_global_zero:
+        return math.nan
+    source = float(trainer.callback_metrics.get("val/top1", math.nan))
+    values = final_objectives(cfg.objectives, source, run_dir)
+    return values[0] if len(values) == 1 else values
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="train")
 def run(cfg: DictConfig) -> Any:
     """One job of Hydra's."""
+    job = HydraConfig.get()
+    if job.mode == RunMode.MULTIRUN:
+        return run_in_sweep(one_training, cfg, job.overrides.task)
     with plain_errors("train"):  # within the job, or Hydra announces a failure in words of its own
         set_up_console()
-        job = HydraConfig.get()
-        refuse_unused(cfg, job.overrides.task)
-        if job.mode == RunMode.MULTIRUN:  # Lightning starts further ranks with these
-            sys.argv[1:] = [*job.overrides.task, f"paths.run_dir='{cfg.paths.run_dir}'"]
-        try:
-            return train(cfg)
-        finally:
-            disband()
+        return one_training(cfg, job.overrides.task)
+
+
+def one_training(cfg: DictConfig, overrides: Sequence[str]) -> float | tuple[float, ...]:
+    """Train, if the command line is no contradiction; the process can do so again afterwards."""
+    refuse_unused(cfg, overrides)
+    try:
+        return train(cfg)
+    finally:
+        disband()
 
 
 def disband() -> None:
@@ -176,9 +196,16 @@ def disband() -> None:
 
 
 def main() -> None:
-    """``python -m ctc_lightning.train``: errors of the user's are one sentence and exit code 2."""
-    with plain_errors("train"):
-        run()
+    """``python -m ctc_lightning.train``: errors of the user's are one sentence and exit code 2.
+
+    A sweep of which jobs failed ends with exit code 1.
+    """
+    try:
+        with plain_errors("train"):
+            run()
+    except SweepError as failed:
+        sys.stderr.write(f"error: {failed}\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+"""One job of a sweep: skip it if it is finished, go on if it is half done, and fail in one sentence."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
+
+from ctc_lightning.checkpoint import changes
+from ctc_lightning.config_errors import USERS_MISTAKES, explain
+from ctc_lightning.console import set_up_console
+from ctc_lightning.sweep.failures import JobError
+from ctc_lightning.sweep.objectives import read_objectives
+
+log = logging.getLogger(__name__)
+
+
+def run_in_sweep(
+    train: Callable[[DictConfig, Sequence[str]], Any], cfg: DictConfig, overrides: Sequence[str]
+) -> Any:
+    """Train as a sweep's job; what was begun in its directory goes on, what was finished stays as it is.
+
+    One process at a time: the jobs of a killed sweep may outlive it, and are waited for.
+
+    Args:
+        train: of the configuration and the overrides, returns the objectives.
+        cfg: the composed configuration.
+        overrides: of this job.
+
+    Raises:
+        JobError: whatever went wrong. A signal or Ctrl-C ends the sweep as well, which is no failure.
+    """
+    set_up_console()
+    run_dir = Path(cfg.paths.run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with _alone(run_dir):
+            if (done := finished_objectives(cfg)) is not None:
+                log.info("%s is finished.", run_dir.name)
+                return done[0] if len(done) == 1 else done
+            further = [f"paths.run_dir='{run_dir}'"]
+            if cfg.resume is None and (run_dir / "checkpoints" / "last.ckpt").is_file():
+                cfg = OmegaConf.merge(cfg, {"resume": "auto"})  # type: ignore[assignment]
+                further.append("resume=auto")
+            kept = [text for text in overrides if not text.startswith("resume=") or len(further) == 1]
+            sys.argv[1:] = [*kept, *further]  # Lightning starts further ranks with these
+            return train(cfg, overrides)
+    except USERS_MISTAKES as error:
+        sentence = explain(error, "train", overrides)
+    except Exception as error:  # noqa: BLE001  # the others shall run
+        traceback.print_exc()
+        sentence = f"{type(error).__name__}: {error}"
+    # Out of the block: the error's frames, and the memory that they hold, are gone before the next job
+    sys.stderr.write(f"error: {run_dir.name}: {sentence}\n")
+    raise JobError(sentence)
+
+
+def finished_objectives(cfg: DictConfig) -> tuple[float, ...] | None:
+    """The objectives of the run that is finished in this job's directory, or None.
+
+    Raises:
+        ValueError: it was another configuration's run.
+    """
+    run_dir = Path(cfg.paths.run_dir)
+    objectives, record = read_objectives(cfg.objectives, run_dir), run_dir / "config.yaml"
+    if objectives is None or not record.is_file():
+        return None
+    then: Any = OmegaConf.to_container(OmegaConf.load(record))
+    now: Any = OmegaConf.to_container(cfg, resolve=True)
+    if changed := changes(then, now):
+        if cfg.allow_changes:
+            return None
+        raise ValueError(
+            f"{run_dir} holds a run of another configuration: {', '.join(changed)}; choose another "
+            "hydra.sweep.dir, or set allow_changes=true to train it further with this one."
+        )
+    return objectives
+
+
+@contextmanager
+def _alone(run_dir: Path) -> Iterator[None]:
+    lock = FileLock(run_dir / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("Waiting for another process that trains in %s.", run_dir)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
