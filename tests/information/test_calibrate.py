@@ -121,6 +121,20 @@ def test_a_killed_calibration_keeps_what_it_has_and_ends_as_an_undisturbed_one(r
     assert values(resumed) == values(run(output="undisturbed"))
 
 
+def test_processes_share_the_work(run, fits, monkeypatch):
+    alone, estimate = values(run(output="alone")), module.estimate
+
+    def while_another_does_everything(*given):
+        monkeypatch.setattr(module, "estimate", estimate)
+        run()
+        return estimate(*given)
+
+    monkeypatch.setattr(module, "estimate", while_another_does_everything)
+    fits.clear()
+    assert values(run()) == alone
+    assert len(fits) == 4 + 1, "all by the other one, and the one that was begun"
+
+
 def test_a_process_killed_while_it_writes_leaves_the_old_file(run, tmp_path, monkeypatch):
     cells = run()
     file = CellsFile(tmp_path / "out" / "cells.csv")

@@ -82,15 +82,15 @@ def calibrate(cfg: DictConfig) -> list[Cell]:
         for seed in range(cfg.seeds)
         for estimator in estimators
     }
-    there = file.cells()
-    missing = [key for key, settings in wanted.items() if key not in there or there[key].settings != settings]
+    missing = find_missing(file, wanted)
     if len(missing) < len(wanted):
         log.info("%d of %d estimates are there already.", len(wanted) - len(missing), len(wanted))
     with tqdm(total=len(missing), desc="calibrate", unit=" estimates", smoothing=0) as bar:
         for name, known in points:
             for seed in range(cfg.seeds):
                 of_point = Key(name, known.num_dims, known.information, "", seed)
-                todo = [key for key in missing if key._replace(estimator="") == of_point]
+                # looked up anew: other processes may share the work
+                todo = [key for key in find_missing(file, wanted) if key._replace(estimator="") == of_point]
                 if not todo:
                     continue
                 train, held_out = draws.of(known, seed)
@@ -103,6 +103,12 @@ def calibrate(cfg: DictConfig) -> list[Cell]:
     cells = [there[key] for key in wanted]
     write(cells, output, draws)
     return cells
+
+
+def find_missing(file: CellsFile, wanted: dict[Key, str]) -> list[Key]:
+    """Those that are not in the file, or with other settings."""
+    there = file.cells()
+    return [key for key, settings in wanted.items() if key not in there or there[key].settings != settings]
 
 
 def find_points(distributions: dict[str, Any]) -> tuple[list[tuple[str, Known]], list[str]]:
