@@ -44,6 +44,9 @@ information: setup  ## I(X;T) and I(T;Y) of every checkpoint of the trade-off, i
 calibrate: setup  ## Every estimator of mutual information against known values (docs/calibration)
 	$(BIN)/python -m ctc_lightning.information calibrate output=docs/calibration
 
+notebooks: setup  ## Execute the notebooks (after make trade-off, make information and the sweep temperature_queue)
+	$(BIN)/python notebooks/execute.py
+
 test: setup  ## Run the tests (two at a time)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
