@@ -44,10 +44,11 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
 
     Files: ``report.html`` (everything, in itself), ``trade_off.csv`` (the numbers of all tables),
     ``results.csv`` (every row of every run), ``trade_off.md``, and as PNG and SVG the figures ``trade_off``,
-    ``best_against_last``, ``drop``, ``log_odds``, with scores ``ranking`` (then also ``ranking.csv``), and
-    with estimates of information ``information`` and ``information_plane`` (then also ``information.csv``);
-    with several data sets each is called ``NAME_DATA``, of a further protocol ``NAME_PROTOCOL``. Runs that
-    have information alone bring the files of that part alone.
+    ``best_against_last``, ``drop``, ``log_odds``, with scores ``ranking`` (then also ``ranking.csv``), of
+    a sweep over two settings ``grid`` and ``pareto`` (then also ``sweep.csv``), and with estimates of
+    information ``information`` and ``information_plane`` (then also ``information.csv``); with several data
+    sets each is called ``NAME_DATA``, of a further protocol ``NAME_PROTOCOL``. Runs that have information
+    alone bring the files of that part alone.
 
     Args:
         paths: run directories, sweeps, or folders of them.
@@ -83,6 +84,7 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
         "trade_off.csv": _numbers(with_targets(runs)),
         "ranking.csv": _joined(one.ranking for one in found),
         "information.csv": _joined(one.information for one in found),
+        "sweep.csv": _joined(one.sweep for one in found),
     }
     tables = {name: table for name, table in tables.items() if len(table)}
     for name, table in tables.items():

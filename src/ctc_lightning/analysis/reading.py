@@ -33,6 +33,21 @@ READING = {
             "other."
         ),
     ),
+    "grid": (
+        "The grid of the sweep",
+        (
+            "A cell for each pair of values: the mean of the seeds at the end of training, on test images. "
+            "Left source accuracy, right transfer; each map has its own colours. Framed cells are on the "
+            "Pareto front: no other is as good in both and better in one."
+        ),
+    ),
+    "pareto": (
+        "The sweep's Pareto front",
+        (
+            "A point for each pair of values, up is better transfer, right better source accuracy; the "
+            "dashed line joins those that no other beats in both."
+        ),
+    ),
     "ranking": (
         "Scores that need no training",
         (

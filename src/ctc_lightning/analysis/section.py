@@ -8,6 +8,7 @@ import pandas as pd
 from ctc_lightning.analysis.comparable import with_targets
 from ctc_lightning.analysis.few_shot import PROTOCOL as FEW_SHOT
 from ctc_lightning.analysis.few_shot import few_shot_summary, one_column_each
+from ctc_lightning.analysis.grid_view import grid_view
 from ctc_lightning.analysis.highlight import MOST, in_order
 from ctc_lightning.analysis.html_of_markdown import html_of_markdown
 from ctc_lightning.analysis.html_table import html_table
@@ -38,6 +39,7 @@ class Findings(NamedTuple):
         files: names of the figures' files.
         ranking: how well scores rank, None without scores.
         information: of `ctc_lightning.analysis.information_summary`, None without estimates.
+        sweep: of `ctc_lightning.analysis.sweep_table`, None where the runs are no grid.
     """
 
     terminal: list[str]
@@ -46,6 +48,7 @@ class Findings(NamedTuple):
     files: list[str]
     ranking: pd.DataFrame | None
     information: pd.DataFrame | None
+    sweep: pd.DataFrame | None
 
 
 def findings(runs: pd.DataFrame, output: Path, suffix: str) -> Findings:
@@ -59,8 +62,9 @@ def findings(runs: pd.DataFrame, output: Path, suffix: str) -> Findings:
     data, origin = str(runs["data"].iloc[0]), _origin(runs)
     measured = with_targets(runs)
     transfer = _transfer(measured, output, suffix) if len(measured) else None
+    grid = grid_view(measured, output, suffix) if len(measured) else None
     information = information_view(runs, output, suffix)
-    told = [one for one in (transfer, information) if one is not None]
+    told = [one for one in (transfer, grid, information) if one is not None]
     return Findings(
         [f"{data}\n{'=' * len(data)}\n{origin}", *(text for one in told for text in one.terminal if text)],
         [f"## {data}", origin, *(text for one in told for text in one.markdown if text)],
@@ -68,6 +72,7 @@ def findings(runs: pd.DataFrame, output: Path, suffix: str) -> Findings:
         [name for one in told for name in one.files],
         transfer.numbers if transfer else None,
         information.numbers if information else None,
+        grid.numbers if grid else None,
     )
 
 

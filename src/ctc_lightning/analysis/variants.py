@@ -1,6 +1,6 @@
 """Runs of one method that differ by more than their seed: what tells them apart, as ``temperature=0.1``."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Config = Mapping[str, Any]
@@ -35,9 +35,26 @@ def variants(configs: Mapping[str, tuple[str, str, int, Config]]) -> dict[str, s
 def _named(
     paths: list[str], configs: Mapping[str, tuple[str, str, int, Config]]
 ) -> Iterator[tuple[str, str]]:
-    plain = configs[paths[0]][0] == ""
-    flat = [dict(_flat(configs[path][3])) for path in paths]
     seeds = [configs[path][2] for path in paths]
+    told = swept([configs[path][3] for path in paths], seeds, plain=configs[paths[0]][0] == "")
+    if len(told) > _FEW:
+        told = _enough(told, len(paths))
+    short = _shortest(told.values())
+    for run, path in enumerate(paths):
+        yield path, ", ".join(f"{short[key]}={values[run]}" for values, key in told.items())
+
+
+def swept(
+    configs: Sequence[Config], seeds: Sequence[int], *, plain: bool = False
+) -> dict[tuple[str, ...], str]:
+    """The settings in which runs of one method differ: their values over the runs -> the dotted name.
+
+    Args:
+        configs: of each run.
+        seeds: likewise.
+        plain: they are of plain backbones.
+    """
+    flat = [dict(_flat(config)) for config in configs]
     keys = sorted(dict.fromkeys(key for config in flat for key in config), key=lambda k: (k.count("."), k))
     told: dict[tuple[str, ...], str] = {}  # values over the runs -> the first, shortest setting with them
     for key in keys:
@@ -47,11 +64,7 @@ def _named(
         if all(value in (seed, "none") for value, seed in zip(values, seeds, strict=True)):
             continue
         told.setdefault(tuple(map(_text, values)), key)
-    if len(told) > _FEW:
-        told = _enough(told, len(paths))
-    short = _shortest(told.values())
-    for run, path in enumerate(paths):
-        yield path, ", ".join(f"{short[key]}={values[run]}" for values, key in told.items())
+    return told
 
 
 def _matters(key: str, *, plain: bool) -> bool:
