@@ -73,7 +73,7 @@ def test_the_table_has_a_row_for_each_point_and_a_column_for_each_estimator():
         cell(2.0, 0), cell(2.2, 1), cell(1.0, estimator="mine", dims=4), cell(1.7, estimator="own", dims=4)
     )
     text = calibration_table(rows, 2000, 1000)
-    assert "Fitted on 2000 pairs, judged on 1000 others, 2 seeds" in text
+    assert "Fitted on 2000 pairs, judged on 1000 others, 1 to 2 seeds" in text
     assert "| distribution | dims | truth | MINE | own |" in text
     assert "| cubed | 2 | 2 | +0.10 ± 0.14 | – |" in text
     assert "| cubed | 4 | 2 | −1.00 | −0.30 |" in text

@@ -33,9 +33,11 @@ def calibration_table(bias: pd.DataFrame, num_train: int, num_held_out: int) -> 
         num_held_out: pairs of every held-out estimate.
     """
     estimators = in_order(bias["estimator"])
-    seeds = int((bias["n"] + bias["n_refused"]).max())
+    seeds = bias["n"] + bias["n_refused"]
+    fewest = f"{seeds.min()} to " if seeds.min() < seeds.max() else ""
     intro = (
-        f"Fitted on {num_train} pairs, judged on {num_held_out} others, {seeds} seed{'s' * (seeds > 1)}; in "
+        f"Fitted on {num_train} pairs, judged on {num_held_out} others, {fewest}{seeds.max()} "
+        f"seed{'s' * int(seeds.max() > 1)}; in "
         "nats. Written by `python -m ctc_lightning.information calibrate`; numbers: `calibration.csv`, each "
         "estimate: `cells.csv`."
     )
