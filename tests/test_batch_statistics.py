@@ -1,8 +1,8 @@
 """A network cannot solve the contrast by its batch's statistics where the key encoder does without them.
 
-A quarter of a batch's images are noise, drawn anew for query and key: nothing in such an image tells which key
-is its own. The others are the same for both, with a variance in each channel that is their batch's. Whoever
-finds the key of a noise image knows it from BatchNorm, which has seen the rest of the batch.
+A quarter of a batch's images are noise, drawn anew for query and key: nothing in such an image tells which
+key is its own. The others are the same for both, with a variance in each channel that is their batch's.
+Whoever finds the key of a noise image knows it from BatchNorm, which has seen the rest of the batch.
 
 B: images of a batch, N: those that are noise, T: batches, D: projection
 """
