@@ -107,7 +107,7 @@ def measure(num_queries: int, num_keys: int, rounds: int) -> tuple[list[list[str
     views = torch.empty(0)
     index_B = torch.randperm(NUM_IMAGES)[:num_queries]
     batch = Batch(views, views, index_B % NUM_CLASSES, index_B)
-    queues = {
+    queues: dict[str, QueueStep | NaiveQueueStep] = {
         "naive, row by row": NaiveQueueStep(key_KD, row_by_row=True),
         "naive, slices": NaiveQueueStep(key_KD, row_by_row=False),
         "ours": QueueStep(batch, key_KD, "image"),
