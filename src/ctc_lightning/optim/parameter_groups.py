@@ -22,7 +22,7 @@ def parameter_groups(module: nn.Module, *, decay_norm_and_bias: bool) -> list[An
         return trained
     decayed = [parameter for parameter in trained if parameter.ndim > 1]
     spared = [parameter for parameter in trained if parameter.ndim <= 1]
-    groups = [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 
