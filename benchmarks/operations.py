@@ -36,7 +36,8 @@ def operations(step: Callable[[], object]) -> dict[torch.dtype, int]:
 
     Element-wise work (BatchNorm, ReLU, the exponentials of a softmax, optimizers) is not in it.
     """
-    with FlopCounterMode(display=False) as whole, OperationsByDtype() as counter:
+    # torch's, the inner one, takes composite operations apart first
+    with OperationsByDtype() as counter, FlopCounterMode(display=False) as whole:
         step()
     assert sum(counter.by_dtype.values()) == whole.get_total_flops(), "operations are missing from a dtype"
     return dict(counter.by_dtype)
