@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,16 +10,14 @@ from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.look import INK, PER_CENT, SOFT, dress, save
 from ctc_lightning.analysis.sweep import pareto_front
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
+from ctc_lightning.sweep.study import Trial
 
 log = logging.getLogger(__name__)
 
 NAMES = {"source": "source accuracy", "transfer": "transfer accuracy, mean over targets"}
 
 
-def write_front(trials: Sequence["FrozenTrial"], objectives: Sequence[str], folder: Path) -> None:
+def write_front(trials: Sequence[Trial], objectives: Sequence[str], folder: Path) -> None:
     """Write ``trials.csv``, ``pareto_front.csv`` and, of two objectives, the picture; tell the front.
 
     Args:
@@ -40,7 +37,7 @@ def write_front(trials: Sequence["FrozenTrial"], objectives: Sequence[str], fold
     log.info("\n%s of %d trials, on validation:\n%s\nEverything is in %s", what, len(table), shown, folder)
 
 
-def trials_table(trials: Sequence["FrozenTrial"], objectives: Sequence[str]) -> pd.DataFrame:
+def trials_table(trials: Sequence[Trial], objectives: Sequence[str]) -> pd.DataFrame:
     """One row for each trial: trial, state, the searched settings, the objectives (NaN: failed) and front."""
     rows = [
         {"trial": trial.number, "state": trial.state.name.lower(), **trial.params}

@@ -1,10 +1,9 @@
 """Hydra's sweep by Optuna: each trial is a job, and the study is a file in the sweep's folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,15 +12,13 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.console import set_up_console
 from ctc_lightning.sweep.failures import failed, refuse_failed
-from ctc_lightning.sweep.space import distribution_of
+from ctc_lightning.sweep.space import distribution_of, load_optuna
 from ctc_lightning.sweep.study import Study, overrides_of
-
-if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
 
 
 class OptunaSweeper(Sweeper):
@@ -33,19 +30,19 @@ class OptunaSweeper(Sweeper):
     Args:
         n_trials: of the whole study; failed ones among them.
         n_jobs: trials given to the launcher at once. The next ones are chosen when all of them are over.
-        sampler: makes one of ``optuna.samplers`` from a seed.
-        seed: its seed, see `Study`.
+        sampler: configuration of one of ``optuna.samplers``, to which a seed is given.
+        seed: of the first trial, see `Study`.
         params: what is searched, beside the command line; see `ctc_lightning.sweep.space`.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number below 1; Optuna is not installed.
     """
 
     def __init__(
         self,
         n_trials: int,
         n_jobs: int,
-        sampler: Callable[..., "BaseSampler"],
+        sampler: DictConfig,
         seed: int,
         params: dict[str, str] | None = None,
     ) -> None:
@@ -54,7 +51,8 @@ class OptunaSweeper(Sweeper):
                 f"hydra.sweeper: n_trials is {n_trials} and n_jobs {n_jobs}; each must be at least 1."
             )
         self.n_trials, self.n_jobs = n_trials, n_jobs
-        self.sampler, self.seed = sampler, seed
+        load_optuna()  # or the sampler's name would be said to be wrong
+        self.sampler, self.seed = partial(instantiate, sampler), seed
         self.params = dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -106,8 +104,6 @@ class OptunaSweeper(Sweeper):
 
     def _parse(self, arguments: list[str]) -> tuple[list[str], dict[str, Override]]:
         """Fixed overrides as text, and those to search by their key; the command line outdoes the file."""
-        if find_spec("optuna") is None:
-            raise ValueError("hydra/sweeper=optuna needs optuna: pip install 'ctc-lightning[optuna]'")
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         texts = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]

@@ -1,15 +1,27 @@
 """What is searched: Hydra's words for sweeps as Optuna's distributions."""
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+
+def load_optuna() -> Any:
+    """The module, which not every installation has.
+
+    Raises:
+        ValueError: it is not installed.
+    """
+    try:
+        return import_module("optuna")
+    except ImportError as error:
+        raise ValueError(
+            "hydra/sweeper=optuna needs optuna, which is not installed: pip install 'ctc-lightning[optuna]'"
+        ) from error
 
 
-def distribution_of(override: Override) -> "BaseDistribution":
-    """The distribution of one override.
+def distribution_of(override: Override) -> Any:
+    """One override as a distribution of ``optuna.distributions``.
 
         a=1,2   a=choice(x,y)          one of these, without an order; as the text of an override
         a=range(low, high, step=s)     low, low + s, …, below high
@@ -17,9 +29,9 @@ def distribution_of(override: Override) -> "BaseDistribution":
         a=tag(log, interval(…))        evenly on a logarithmic scale
 
     Raises:
-        ValueError: bounds that cannot be.
+        ValueError: bounds that cannot be; Optuna is not installed.
     """
-    from optuna import distributions  # noqa: PLC0415  # not every installation has it
+    distributions = load_optuna().distributions
 
     def number(value: object) -> Any:
         return distributions.IntDistribution if isinstance(value, int) else distributions.FloatDistribution

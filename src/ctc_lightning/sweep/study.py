@@ -2,19 +2,19 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial
+from ctc_lightning.sweep.space import load_optuna
 
 log = logging.getLogger(__name__)
 
 FILE = "study.journal"  # in the sweep's folder
+
+Trial = Any  # optuna.trial.FrozenTrial
 
 
 class Study:
@@ -40,20 +40,18 @@ class Study:
         folder: Path,
         *,
         objectives: Sequence[str],
-        sampler: Callable[..., "BaseSampler"],
+        sampler: Callable[..., Any],
         seed: int,
-        space: dict[str, "BaseDistribution"],
+        space: dict[str, Any],
         about: dict[str, Any],
     ) -> None:
-        import optuna  # noqa: PLC0415  # not every installation has it
-        from optuna.storages import JournalStorage  # noqa: PLC0415
-        from optuna.storages.journal import JournalFileBackend  # noqa: PLC0415
-
+        optuna = self.optuna = load_optuna()
+        backend = import_module("optuna.storages.journal").JournalFileBackend(str(folder / FILE))
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.objectives, self.space = list(objectives), space
         self.sampler, self.seed = sampler, seed
         self.study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(folder / FILE))),
+            storage=optuna.storages.JournalStorage(backend),
             study_name="sweep",
             directions=["maximize"] * len(self.objectives),
             sampler=sampler(seed=seed),
@@ -69,11 +67,11 @@ class Study:
         self.study.set_user_attr("about", about)
 
     @property
-    def trials(self) -> list["FrozenTrial"]:
+    def trials(self) -> list[Trial]:
         """All, in their order."""
         return self.study.get_trials(deepcopy=False)
 
-    def next_trials(self, at_once: int, in_all: int) -> list["FrozenTrial"]:
+    def next_trials(self, at_once: int, in_all: int) -> list[Trial]:
         """What a killed process was at, else new ones; empty when there are enough.
 
         Args:
@@ -94,7 +92,7 @@ class Study:
             self.study.ask(self.space)
         return [trial for trial in self.trials if not trial.state.is_finished()]
 
-    def succeed(self, trial: "FrozenTrial", values: Any) -> None:
+    def succeed(self, trial: Trial, values: Any) -> None:
         """Note the objectives; a trial without one, as without validation images, has failed."""
         values = np.atleast_1d(values).astype(float)
         if np.isnan(values).any():
@@ -104,13 +102,11 @@ class Study:
         told = ", ".join(f"{name} {value:.1%}" for name, value in zip(self.objectives, values, strict=True))
         log.info("Trial %d: %s (%s)", trial.number, told, " ".join(overrides_of(trial)))
 
-    def fail(self, trial: "FrozenTrial") -> None:
+    def fail(self, trial: Trial) -> None:
         """Note that there is nothing to learn from it."""
-        from optuna.trial import TrialState  # noqa: PLC0415
-
-        self.study.tell(trial.number, state=TrialState.FAIL)
+        self.study.tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
 
 
-def overrides_of(trial: "FrozenTrial") -> list[str]:
+def overrides_of(trial: Trial) -> list[str]:
     """``KEY=VALUE`` of each searched setting; read back, a value is the same to the last bit."""
     return [f"{key}={value}" for key, value in trial.params.items()]
