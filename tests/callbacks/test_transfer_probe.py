@@ -77,6 +77,7 @@ def trainer_of(data):
         world_size=1,
         precision_plugin=SimpleNamespace(convert_input=lambda batch: batch),
         loggers=[Log()],
+        callbacks=[],
         strategy=SimpleNamespace(barrier=lambda name: None),
         global_step=0,
         current_epoch=0,

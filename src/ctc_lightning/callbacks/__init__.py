@@ -9,6 +9,7 @@ from ctc_lightning.callbacks.replaced_images import ReplacedImages
 from ctc_lightning.callbacks.rng_state import RandomState
 from ctc_lightning.callbacks.summary import Summary
 from ctc_lightning.callbacks.transfer_probe import TransferProbe
+from ctc_lightning.callbacks.weight_average import WeightAverage
 
 __all__ = [
     "Compile",
@@ -20,4 +21,5 @@ __all__ = [
     "StopWhenDiverged",
     "Summary",
     "TransferProbe",
+    "WeightAverage",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.seed import isolate_rng
 
+from ctc_lightning.callbacks.weight_average import averaged
 from ctc_lightning.evaluation.feature_cache import FeatureCache
 from ctc_lightning.evaluation.protocol import SPLITS, Protocol
 from ctc_lightning.measuring import (
@@ -117,7 +118,7 @@ class TransferProbe(pl.Callback):
             network.backbone, network.classifier, pl_module.device, FeatureCache(None), self._image_digests
         )
         data = trainer.datamodule  # type: ignore[attr-defined]
-        with isolate_rng(), evaluating(network):
+        with isolate_rng(), evaluating(network), averaged(trainer, network):
             needed = [(data, SOURCE, split) for split in ("val", "test")]
             needed += [(target.data, target.images, split) for target in self._targets for split in SPLITS]
             for images in needed:
