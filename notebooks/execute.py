@@ -69,6 +69,10 @@ def smaller(png: str) -> str:
 
 def main(names: Sequence[str]) -> None:
     """Execute the named notebooks, by the beginning of their names, and write them beside their scripts."""
+    for name in names:
+        if not any(script.name.startswith(name) for script in SCRIPTS):
+            there = ", ".join(script.stem for script in SCRIPTS)
+            sys.exit(f"error: no notebook's name begins with {name}; choose from {there}.")
     for script in SCRIPTS:
         if not names or script.name.startswith(tuple(names)):
             nbformat.write(execute(script), script.with_suffix(".ipynb"))

@@ -177,7 +177,7 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
         (["trainer.max_epochs=null"], "trainer.max_epochs is None; give a whole number"),
         (["num_threads=0"], "num_threads is 0; give a whole number of at least 1"),
         (["seed=-1"], "seed is -1; give a whole number of at least 0"),
-        (["data.batch_size=500"], "batch_size is 500, must be at most the 128 training images: lower it"),
+        (["data.batch_size=500"], "batch_size is 500; it must be at most the 128 training images: lower it"),
         (["network=any"], r"network.backbone has no value; .*network.backbone=VALUE"),
         (["data=image_folder"], r"data.root is null; set it to the folder .* data.root=FOLDER"),
         (["model.queue_size=64.5"], "size is 64.5; give a whole number of at least 1"),

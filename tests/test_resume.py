@@ -309,7 +309,7 @@ def test_an_epoch_that_diverged_is_never_saved(tmp_path):
 
 def test_a_loss_above_the_limit_counts_as_diverged(tmp_path):
     with pytest.raises(
-        ValueError, match=r"the loss is \d.* after step 1 .*checkpoint is none: the first epoch"
+        ValueError, match=r"the loss is \d.* after step 1 .*There is no good checkpoint yet: the first epoch"
     ):
         run_here(tmp_path, *MODELS["ctc_queue"].split(), "callbacks.divergence.max_loss=0.001")
     with pytest.raises(ValueError, match="every_n_steps is 0 and max_loss None; they must be at least 1"):
@@ -333,10 +333,11 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted, tmp_path):
     assert top1 == pytest.approx(logged.iloc[-1])
 
 
-def test_a_run_in_a_used_directory_that_does_not_resume_begins_afresh(uninterrupted, tmp_path):
+def test_a_run_in_a_used_directory_that_does_not_resume_begins_afresh(uninterrupted, tmp_path, caplog):
     run_dir = tmp_path / "run"
     shutil.copytree(uninterrupted("ctc_queue"), run_dir)
     run_here(run_dir, *MODELS["ctc_queue"].split())
+    assert f"{run_dir} holds a run already, which this one replaces from the beginning" in caplog.text
     assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
 
 

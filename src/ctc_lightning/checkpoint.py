@@ -22,10 +22,16 @@ def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
     Raises:
         ValueError: the named file does not exist.
     """
+    last = run_dir / "checkpoints" / "last.ckpt"
     if resume is None:
+        if last.is_file():
+            log.warning(
+                "%s holds a run already, which this one replaces from the beginning; "
+                "resume=auto would go on with it.",
+                run_dir,
+            )
         return None
     if resume == "auto":
-        last = run_dir / "checkpoints" / "last.ckpt"
         if not last.is_file():
             log.info("There is no %s to resume from: this run starts from the beginning.", last)
             return None

@@ -214,7 +214,7 @@ def test_no_loader_touches_the_global_random_state(loader):
     [
         ({"batch_size": 0}, "batch_size is 0"),
         ({"eval_batch_size": 0}, "eval_batch_size is 0"),
-        ({"batch_size": 101}, "101, must be at most the 100"),
+        ({"batch_size": 101}, "101; it must be at most the 100"),
         ({"seed": -1}, "seed is -1"),
     ],
 )

@@ -179,7 +179,8 @@ def test_distributions_that_do_not_exist_are_left_out_and_named(run, caplog):
         (["estimator=[]"], "there is nothing to calibrate"),
         (["known=[]"], "there is nothing to calibrate"),
         (["seeds=0"], "seeds is 0; it must be at least 1"),
-        (["informations=[-1]"], "there is no distribution to calibrate on: gaussians, 2 dimensions, -1 nats"),
+        (["informations=[1,-1]"], r"informations=\[1, -1\]: -1 is not positive; give numbers"),
+        (["dims=[]"], "there is no distribution to calibrate on"),
         (["num_held_out=0"], "num_held_out is 0; it must be at least 1"),
     ],
 )

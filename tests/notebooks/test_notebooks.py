@@ -71,6 +71,11 @@ def test_there_are_five_notebooks():
     ]  # fmt: skip
 
 
+def test_a_notebook_that_is_not_there_is_named():
+    with pytest.raises(SystemExit, match="no notebook's name begins with 5; choose from 01_trade_off"):
+        load("execute").main(["5"])
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_script_and_notebook_have_the_same_cells(name):
     script = jupytext.read(NOTEBOOKS / f"{name}.py")

@@ -83,9 +83,11 @@ class StopWhenDiverged(pl.Callback):
         shown = ", ".join(map(str, rows[:20])) + (", …" if rows[20:] else "")
         raise ValueError(
             f"the loss is {loss_R[rank]:g} after step {step_R[rank]} (training images {shown}); lower "
-            f"optim.optimizer.lr, or look at these images. The last good checkpoint is {self._last_good()}."
+            f"optim.optimizer.lr, or look at these images. {self._last_good()}"
         )
 
     def _last_good(self) -> str:
         last = self.dirpath / "last.ckpt"
-        return str(last) if last.is_file() else "none: the first epoch had not ended"
+        if last.is_file():
+            return f"The last good checkpoint is {last}."
+        return "There is no good checkpoint yet: the first epoch had not ended."

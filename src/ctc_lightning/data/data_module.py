@@ -192,7 +192,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Refuse a batch that the training images cannot fill."""
         if self.drop_last and self.batch_size > num_train:
             raise ValueError(
-                f"batch_size is {self.batch_size}, must be at most the {num_train} training images: "
+                f"batch_size is {self.batch_size}; it must be at most the {num_train} training images: "
                 "lower it, or set drop_last=false."
             )
 

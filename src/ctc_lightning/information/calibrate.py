@@ -115,11 +115,17 @@ def find_points(distributions: dict[str, Any]) -> tuple[list[tuple[str, Known]],
     """Every distribution at each of its dimensions and informations, and what does not exist.
 
     Raises:
-        ValueError: none of them exists.
+        ValueError: none of them exists, or an information is not positive.
     """
     points, left_out = [], []
     for name, node in distributions.items():
         make = instantiate(node.distribution)
+        for information in node.informations:
+            if not information > 0:
+                raise ValueError(
+                    f"informations={list(node.informations)}: {information} is not positive; give numbers of "
+                    "nats above 0."
+                )
         for dims in node.dims:
             for information in node.informations:
                 try:
