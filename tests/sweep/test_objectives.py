@@ -63,8 +63,9 @@ def test_what_was_written_is_read_back_as_long_as_the_training_is_over(table, tm
 
 
 def test_other_objectives_than_were_written_are_not_known(tmp_path):
-    final_objectives(["source"], 0.5, tmp_path)
-    assert read_objectives(["source", "transfer"], tmp_path) is None
+    final_objectives(["source"], 0.5, tmp_path / "new")
+    assert read_objectives(["source"], tmp_path / "new") == (0.5,)
+    assert read_objectives(["source", "transfer"], tmp_path / "new") is None
 
 
 def test_no_validation_images_is_no_objective(tmp_path):

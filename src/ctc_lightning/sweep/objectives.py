@@ -49,6 +49,7 @@ def final_objectives(names: Sequence[str], source: float, run_dir: Path) -> tupl
     """
     values = {name: source if name == "source" else _transfer(run_dir) for name in names}
     if not any(map(math.isnan, values.values())):  # NaN is no JSON
+        run_dir.mkdir(parents=True, exist_ok=True)  # nobody else may have written anything
         (run_dir / FILE).write_text(json.dumps(values, indent=2) + "\n")
     return tuple(values.values())
 
