@@ -222,3 +222,10 @@ def test_pairs_that_cannot_be_measured_are_refused():
         gaussian().fit(broken, seed=0)
     with pytest.raises(ValueError, match="not finite"):
         gaussian().fit(pairs, seed=0)(broken)
+
+
+def test_a_covariance_that_does_not_fit_in_memory_is_refused():
+    """Pixels of 224² are 150 528 dimensions: 181 GB."""
+    x_NC = torch.randn(5, 20_000, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="20001 dimensions of x and y together, at most 20000"):
+        Gaussian(shrinkages=[0.5], validation=0.2).fit(Pairs(x_NC, x_NC[:, :1]), seed=0)

@@ -76,6 +76,13 @@ def test_an_estimator_of_pixels_names_them_in_its_row(run_dir):
 def test_what_is_asked_wrongly(run_dir):
     with pytest.raises(ValueError, match="there is no estimator; choose some"):
         estimate(f"run={run_dir}", "estimator@xt=[]", "estimator@ty=[]")
+    for wrong in ("abc", "null", "[]", "[1,abc]"):
+        with pytest.raises(ValueError, match="it must be a number, or a list of some"):
+            estimate(f"run={run_dir}", f"noise={wrong}")
+    with pytest.raises(ValueError, match="max_images is None; it must be a whole number"):
+        estimate(f"run={run_dir}", "max_images=null")
+    with pytest.raises(ValueError, match=r"folds is 3\.5; it must be a whole number"):
+        estimate(f"run={run_dir}", "folds=3.5")
 
 
 def test_the_command_on_a_run(run_dir, program):

@@ -121,6 +121,44 @@ def test_collapsed_features_are_an_error_not_a_number(task, recorder):
             protocol.measure(replace(task, features=collapsed))
 
 
+def test_features_that_differ_by_rounding_alone_are_collapsed_too(task, recorder):
+    """Divided by their own spread they would tell images apart."""
+    draw = torch.Generator().manual_seed(0)
+    collapsed = 0.3 * (1 + 6e-8 * torch.randint(-1, 2, (100, 4), generator=draw))
+    assert collapsed.std() > 0
+    features = {**task.features, "test": collapsed}
+    for protocol in (of_input(recorder()), LabelInformation(estimator=recorder(), **FOLDS)):
+        with pytest.raises(ValueError, match="features of all test images of hue are the same"):
+            protocol.measure(replace(task, features=features))
+
+
+def test_a_dimension_that_differs_by_rounding_alone_is_flat(task, recorder):
+    draw = torch.Generator().manual_seed(0)
+    flat = 0.3 * (1 + 6e-8 * torch.randint(-1, 2, (100, 1), generator=draw))
+    features = {**task.features, "test": torch.cat([task.features["test"], flat], 1)}
+    estimator = recorder()
+    of_input(estimator, noise=0).measure(replace(task, features=features))
+    assert bool((estimator._judged_on[0].y_NE[:, -1] == 0).all())
+
+
+def test_an_estimate_that_is_no_number_is_an_error(task, recorder, monkeypatch):
+    estimator = recorder()
+    fitted = type(estimator.fit(Pairs(torch.zeros(1, 1), torch.zeros(1, 1)), seed=0))
+    monkeypatch.setattr(fitted, "__call__", lambda self, pairs: Estimate(float("nan")))
+    with pytest.raises(ValueError, match="the estimate is nan on a fold"):
+        of_input(estimator).measure(task)
+
+
+def test_a_part_of_many_classes_has_its_share_of_each(task, recorder):
+    """1000 classes of 50 images, of which 5000 are drawn: by chance some would have too few for the folds."""
+    label = {**task.label, "test": torch.arange(100) % 20}
+    estimator = recorder()
+    LabelInformation(estimator=estimator, folds=3, max_images=60).measure(replace(task, label=label))
+    assert sum(pairs.y_NE.sum(0) for pairs in estimator._judged_on).tolist() == [3.0] * 20
+    with pytest.raises(ValueError, match=r"raise max_images \(40 of 100 images are used\)"):
+        LabelInformation(estimator=recorder(), folds=3, max_images=40).measure(replace(task, label=label))
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -42,6 +42,13 @@ ALL = sorted(
 )
 
 
+def test_what_needs_no_labels_meets_images_once_where_the_source_is_not_measured_too(run_dir, monkeypatch):
+    """The label ``digit`` is of the source's images, which this protocol has not seen before."""
+    monkeypatch.setattr("ctc_lightning.evaluation.protocol.Protocol.needs_labels", False)
+    assert evaluate(f"run={run_dir}", *WHITENED) == []
+    assert measured(run_dir) == ALL
+
+
 def test_every_checkpoint_once_on_every_label_of_its_own_and_its_source(run_dir):
     assert evaluate(f"run={run_dir}", *WHITENED) == []
     assert measured(run_dir) == ALL

@@ -13,6 +13,7 @@ from ctc_lightning.estimators.checks import check_pairs, check_readable
 from ctc_lightning.estimators.gaussian_forms import LogRatio, MaxEntropy
 from ctc_lightning.estimators.protocol import Estimate, Estimator, Fitted, Pairs
 
+_MOST_DIMS = 20_000  # a covariance of 3 GB
 _ROUNDING = torch.finfo(torch.float32).eps  # a standard deviation below this share of the largest value
 
 
@@ -33,7 +34,7 @@ class Gaussian(Estimator):
 
     Raises:
         ValueError: no ``shrinkages`` or a value out of range; in use: too few pairs, values that are not
-            finite or all the same, fewer pairs than dimensions where s is 0.
+            finite or all the same, fewer pairs than dimensions where s is 0, more than 20 000 dimensions.
     """
 
     is_lower_bound = False
@@ -54,6 +55,11 @@ class Gaussian(Estimator):
         joint_NJ = torch.cat([train.x_NC, train.y_NE], 1).double()
         mean_J, deviation_J = joint_NJ.mean(0), joint_NJ.std(0, correction=0)
         varies_J = deviation_J > _ROUNDING * joint_NJ.abs().amax(0)
+        if (num := int(varies_J.sum())) > _MOST_DIMS:
+            raise ValueError(
+                f"Gaussian: {num} dimensions of x and y together, at most {_MOST_DIMS} are allowed, as their "
+                "covariance does not fit in memory; project x (x=projection)."
+            )
         z_NJ = ((joint_NJ - mean_J) / deviation_J)[:, varies_J]
         shrinkage = self._chosen(z_NJ, seed)
         covariance_JJ = (1 - shrinkage) * (z_NJ.T @ z_NJ) / len(z_NJ)

@@ -6,7 +6,7 @@ from typing import Any
 import hydra
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from ctc_lightning.config_errors import plain_errors
 from ctc_lightning.console import set_up_console
@@ -30,10 +30,19 @@ def information(cfg: DictConfig) -> list[Row]:
 
 
 def information_protocols(cfg: DictConfig) -> dict[str, Protocol]:
-    """By name: ``xt_ESTIMATOR/X/NOISE`` and ``ty_ESTIMATOR``; what makes no difference is not in the name."""
-    inputs = instantiate(cfg.x)
+    """By name: ``xt_ESTIMATOR/X/NOISE`` and ``ty_ESTIMATOR``; what makes no difference is not in the name.
+
+    Raises:
+        ValueError: a value that cannot work.
+    """
     folds = {"folds": cfg.folds, "max_images": cfg.max_images}
-    noises = [cfg.noise] if isinstance(cfg.noise, int | float) else list(cfg.noise)
+    for name, number in folds.items():
+        if not isinstance(number, int):
+            raise ValueError(f"{name} is {number}; it must be a whole number.")  # noqa: TRY004
+    noises = list(cfg.noise) if isinstance(cfg.noise, ListConfig) else [cfg.noise]
+    if not noises or not all(isinstance(noise, int | float) for noise in noises):
+        raise ValueError(f"noise is {cfg.noise}; it must be a number, or a list of some.")
+    inputs = instantiate(cfg.x)
     protocols: dict[str, Protocol] = {}
     for name, estimator in _estimators(cfg, "xt").items():
         for noise in noises:

@@ -1,10 +1,14 @@
 """What stands for the input X: its pixels, a fixed random projection of them, or a fixed encoder's features.
 
-N: images, B: images of a batch, C: channels, H: height, W: width, P: pixels, D: dimensions
+N: images, M: those that are used, B: images of a batch, C: channels, H: height, W: width,
+P: pixels, D: dimensions
 """
 
+import hashlib
 from abc import ABC, abstractmethod
+from functools import partial
 from math import sqrt
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +22,7 @@ class Inputs(ABC):
     """X of a target's test images, computed once for all checkpoints and estimators that ask in a row."""
 
     def __init__(self) -> None:
-        self._known: tuple[object, Tensor] | None = None
+        self._known: tuple[object, Tensor, Tensor] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -26,16 +30,39 @@ class Inputs(ABC):
         own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
         return {"x": type(self).__qualname__, **own}
 
-    def of(self, images: TargetImages) -> Tensor:
-        """(N, D) float32 in the order of `Task.features`, on the images' device."""
-        if self._known is None or self._known[0] is not images.shown:
-            found, rows = [], []
-            for view, index in images.inputs("test"):
-                found.append(self(view).float())
-                rows.append(index)
-            order_N = torch.cat(rows).argsort(stable=True)
-            self._known = images.shown, torch.cat(found)[order_N]
-        return self._known[1]
+    def of(self, images: TargetImages, row_M: Tensor) -> Tensor:
+        """(M, D) float32 of these test images, on their device.
+
+        Args:
+            images: of the target.
+            row_M: (M,) int64, ascending rows of `Task.features`.
+        """
+        known = self._known
+        if known is None or known[0] is not images.shown or not torch.equal(known[1], row_M):
+            known = self._known = images.shown, row_M, self._read(images, row_M)
+        return known[2]
+
+    def _read(self, images: TargetImages, row_M: Tensor) -> Tensor:
+        """Holds no more than is asked for: all pixels of a split may be many times the memory."""
+        found, kept, index = [], [], []
+        for view, index_B in images.inputs("test"):
+            index.append(index_B)
+            asked_B = torch.isin(index_B, row_M.to(index_B.device))
+            if asked_B.any():
+                found.append(self(view[asked_B]).float())
+                kept.append(index_B[asked_B])
+        index_N = torch.cat(index)
+        if torch.equal(index_N.sort().values, torch.arange(len(index_N)).to(index_N)):
+            return torch.cat(found)[torch.cat(kept).argsort()]
+        # images stand in for unreadable ones, so that a row is not the index: read again, by their order
+        place_M = index_N.argsort(stable=True)[row_M.to(index_N.device)]
+        found, first = [], 0
+        for view, index_B in images.inputs("test"):
+            here_B = torch.isin(torch.arange(first, first + len(index_B)).to(place_M), place_M)
+            first += len(index_B)
+            if here_B.any():
+                found.append(self(view[here_B]).float())
+        return torch.cat(found)[place_M.argsort().argsort()]
 
     @property
     @abstractmethod
@@ -93,11 +120,18 @@ class Encoder(Inputs):
         backbone: family/model, see `ctc_lightning.networks.create_backbone`.
         pretrained: true for published weights, or a file; false: random weights, drawn from ``seed``.
         seed: of weights that are not loaded.
+
+    Attributes:
+        weights: digest of the file; "" without one.
+
+    Raises:
+        ValueError: there is no such file.
     """
 
     def __init__(self, *, backbone: str, pretrained: bool | str, seed: int) -> None:
         super().__init__()
         self.backbone, self.pretrained, self.seed = backbone, pretrained, seed
+        self.weights = _digest_of_file(pretrained) if isinstance(pretrained, str) else ""
         self._network: torch.nn.Module | None = None
         self._made_for: tuple[int, int] = (0, 0)
 
@@ -118,3 +152,13 @@ class Encoder(Inputs):
                 ).eval()
             self._made_for = seen
         return self._network.to(view.device)(view)
+
+
+def _digest_of_file(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=8)).hexdigest()
+    except OSError as error:
+        raise ValueError(
+            f"x=encoder: pretrained={path} cannot be read ({error.strerror}); give a file, true or false."
+        ) from error

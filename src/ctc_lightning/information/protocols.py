@@ -3,7 +3,7 @@
 N: test images, M: those that are used, C: dimensions of X, F: features, L: classes, K: folds
 """
 
-from math import sqrt
+from math import isfinite, sqrt
 from statistics import fmean, stdev
 from typing import Any
 
@@ -12,12 +12,16 @@ from scipy.stats import t as student_t
 from sklearn.model_selection import KFold, StratifiedKFold
 from torch import Tensor
 
+from ctc_lightning.data.splits import draw as draw_share
 from ctc_lightning.estimators import Estimate, Estimator, Pairs
 from ctc_lightning.evaluation.protocol import Measured, Protocol, Task
 from ctc_lightning.information.inputs import Inputs
 
 INFORMATION, UPPER, TRAIN = "information", "information_upper", "information_train"
 _NEAR_CEILING = 0.95
+_ROUNDING = (
+    1e-6  # of a dimension's root mean square: float32 features vary by so much where they are the same
+)
 _GAP = (0.1, 0.1)  # in nats and as a share of the training value: what is more is said
 
 
@@ -54,8 +58,8 @@ class _CrossFitted(Protocol):
         described = {name: [type(part).__qualname__, part.settings] for name, part in parts.items()}
         return {**super().settings, **described}
 
-    def drawn(self, task: Task) -> Tensor:
-        """(M,) rows of the test images that are used, ascending."""
+    def drawn(self, task: Task, label_N: Tensor | None = None) -> Tensor:
+        """(M,) rows of the test images that are used, ascending; ``label_N``: of each class its share."""
         num_images = len(task.features["test"])
         if num_images < self.folds:
             raise ValueError(
@@ -63,6 +67,8 @@ class _CrossFitted(Protocol):
             )
         if num_images <= self.max_images:
             return torch.arange(num_images)
+        if label_N is not None:
+            return draw_share(label_N, self.max_images, task.seed)
         draw = torch.Generator().manual_seed(task.seed)
         return torch.randperm(num_images, generator=draw)[: self.max_images].sort().values
 
@@ -84,6 +90,11 @@ class _CrossFitted(Protocol):
             if self.estimator.learns:
                 train.append(fitted(known).value)
         chosen = f"{chosen}folds={self.folds}"
+        if wrong := [one for one in held_out if not isfinite(one.value)]:
+            raise ValueError(
+                f"information: the estimate is {wrong[0].value} on a fold of {count // self.folds} images, "
+                "which is no number; look at the scale of the features, or choose another estimator or noise."
+            )
         note = "; ".join(_flags(held_out, train, saturates=self.estimator.saturates))
         value = [one.value for one in held_out]
         measured = [_over_folds(INFORMATION, value, count, chosen, note)]
@@ -137,7 +148,7 @@ class InputInformation(_CrossFitted):
         chosen = ""
         if self.x is not None:
             assert task.images is not None, "asked for by uses_images"
-            x_MC = self.x.of(task.images)[rows_M.to(task.device)]
+            x_MC = self.x.of(task.images, rows_M)
             chosen = "".join(f"{key}={value}; " for key, value in self.x.settings.items())
         pairs = Pairs(x_MC, clean_MF + self.noise * noise_MF, clean_MF if self.noise else None, self.noise)
         return self.estimate(pairs, None, task.seed, f"{chosen}noise={self.noise}; ")
@@ -156,14 +167,15 @@ class LabelInformation(_CrossFitted):
             raise ValueError(
                 f"information: images of {task.target} may have several labels; choose a single-label target."
             )
-        rows_M = self.drawn(task)
+        rows_M = self.drawn(task, task.label["test"])
         label_M = task.label["test"][rows_M]
         there, label_M = label_M.unique(return_inverse=True)
         rarest = int(torch.bincount(label_M).min())
         if rarest < self.folds:
             raise ValueError(
                 f"information: a class of {task.target} has {rarest} test images, each of {self.folds} folds "
-                "needs one; add images or lower folds (3 at least)."
+                f"needs one; add images, lower folds (3 at least), or raise max_images ({len(rows_M)} of "
+                f"{len(task.label['test'])} images are used)."
             )
         h_MF = task.features["test"][rows_M.to(task.device)]
         one_hot_ML = torch.nn.functional.one_hot(label_M, len(there)).float().to(task.device)
@@ -172,10 +184,14 @@ class LabelInformation(_CrossFitted):
 
 
 def _standardised(h_NF: Tensor, target: str) -> Tensor:
-    """(T − mean)/rms, rms² the mean variance over dimensions; in float64 on the way."""
+    """(T − mean)/rms, rms² the mean variance over dimensions, flat ones 0; in float64 on the way."""
     centred_NF = h_NF.double() - h_NF.double().mean(0)
+    # what rounding alone makes differ tells nothing, however large it becomes when divided by its own size
+    deviation_F = centred_NF.square().mean(0).sqrt()
+    flat_F = deviation_F <= _ROUNDING * h_NF.double().square().mean(0).sqrt()
+    centred_NF[:, flat_F] = 0
     rms = centred_NF.square().mean().sqrt()
-    if not rms > 1e-8 * h_NF.abs().max():
+    if not rms > 0:
         raise ValueError(
             f"information: the features of all test images of {target} are the same, which tells nothing of "
             "them; the network has collapsed, look at its training."

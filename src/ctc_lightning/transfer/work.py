@@ -156,16 +156,16 @@ class Work:
         if own is not None and network.classifier is not None:
             yield from self.source(moment, network)
             targets = [Target(SOURCE, own, SOURCE, own.source_label), *targets]
-        shown: set[int] = set()
+        shown: set[tuple[str, int]] = set()  # protocols that need no labels, with the images they have seen
         for target in targets:
             images = id(target.data.image_sets[target.images]["test"])
             protocols = {
                 name: protocol
                 for name, protocol in self.protocols.items()
                 if (target.name != SOURCE or protocol.measures_source)
-                and (protocol.needs_labels or images not in shown)
+                and (protocol.needs_labels or (name, images) not in shown)
             }
-            shown.add(images)
+            shown |= {(name, images) for name in protocols}
             with self.claim(when, target.name) as mine:
                 try:
                     settings = {name: self.settings(p, target, when) for name, p in protocols.items()}
