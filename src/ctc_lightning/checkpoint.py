@@ -63,6 +63,7 @@ _DECISIVE = (
     "trainer.max_epochs",
     "trainer.precision",
     "trainer.accumulate_grad_batches",
+    "callbacks.weight_average",
 )
 
 

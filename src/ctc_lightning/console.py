@@ -11,6 +11,7 @@ _NOISE = (
     ".*`broadcast_buffers` is deprecated.*",  # its successor is younger than the oldest torch that we support
     ".*module\\(s\\) in eval mode.*",  # a frozen key encoder is meant to be
     ".*does not have many workers.*",  # images are in memory
+    ".*recommended to use `self.log.*sync_dist.*",  # epoch means are of rank 0: no step waits for the others
     ".*dataloader is not resumable.*",  # its sampler is
     ".*smaller than the logging interval.*",  # short epochs: their means are logged
     ".*[Dd]irectory .* exists and is not empty.*",  # a resumed run's own

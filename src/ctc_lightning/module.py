@@ -180,7 +180,7 @@ class CTCModule(pl.LightningModule):
         optimizer = self.new_optimizer()
         for group in optimizer.param_groups:
             group["lr"] = scaled_lr(group["lr"], self.global_batch, self.lr_base_batch)
-        if self.lr_base_batch is not None:
+        if self.lr_base_batch is not None and self.trainer.is_global_zero:
             lr = optimizer.param_groups[0]["lr"]
             log.info("Learning rate %g for a global batch of %d images.", lr, self.global_batch)
         _ = self.trainer.estimated_stepping_batches  # loads the training data, so that the next line is known

@@ -11,7 +11,7 @@ from ctc_lightning.transfer.subjects import Subject, When
 
 def progress_line(subject: Subject, when: When, rows: Sequence[Row]) -> str:
     """One line on what was measured at one moment, in per cent under the first protocol."""
-    first = next((row.protocol for row in rows if row.protocol != CLASSIFIER), None)
+    first = next((row.protocol for row in rows if row.protocol != CLASSIFIER), CLASSIFIER)
     shown = [
         f"{row.target} {100 * row.value:.1f}"
         for row in headlines(rows)
@@ -25,7 +25,11 @@ def progress_line(subject: Subject, when: When, rows: Sequence[Row]) -> str:
 
 def closing_table(subject: Subject, protocols: Mapping[str, Protocol]) -> str:
     """The last moment's numbers, a line for each protocol and target, and where all of them are."""
-    rows = [row for row in subject.table.rows() if row.protocol in protocols and row.metric != FAILED]
+    rows = [
+        row
+        for row in subject.table.rows()
+        if row.protocol in (*protocols, CLASSIFIER) and row.metric != FAILED
+    ]
     if not rows:
         return f"{subject.folder}: nothing was measured."
     last = max(row.epoch for row in rows)
