@@ -199,6 +199,7 @@ def test_a_file_that_is_no_table_is_refused_and_kept(run, tmp_path):
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     words = ["calibration=small", "estimator=[gaussian]", "known=[gaussians]", f"output={tmp_path / 'out'}"]
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards
     monkeypatch.setattr(sys, "argv", ["calibrate", *words])
     module.main()
     assert {path.name for path in (tmp_path / "out").iterdir()} >= FILES
