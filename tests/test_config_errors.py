@@ -10,6 +10,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ctc_lightning import config_errors
 from ctc_lightning.config_errors import USERS_MISTAKES, explain, plain_errors, refuse_unused
@@ -239,6 +240,15 @@ def test_a_mistake_comes_back_whole_from_a_sweeps_other_process(tmp_path):
         train(cfg)
     returned = pickle.loads(pickle.dumps(caught.value))
     assert explain(returned, "train") == explain(caught.value, "train")
+
+
+def test_a_gpu_that_is_not_there_has_a_remedy():
+    text = "Error in call to target 'pytorch_lightning.trainer.trainer.Trainer':\nfull_key: trainer"
+    error = InstantiationException(text)
+    error.__cause__ = MisconfigurationException("No supported gpu backend found!")
+    assert explain(error, "train") == (
+        "trainer.accelerator is gpu, and torch sees no GPU; take trainer=cpu or ddp_sim (in trainer)."
+    )
 
 
 def test_whoever_wants_the_traceback_gets_it(monkeypatch):

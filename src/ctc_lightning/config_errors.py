@@ -92,6 +92,8 @@ def _explain_instantiation(error: InstantiationException) -> str:
     if target and (word := re.search(r"unexpected keyword argument '(\w+)'", sentence)):
         nearest = _nearest(word[1], _parameters(get_object(target[1])))
         sentence = f"{target[1]} does not take {word[1]}; {nearest}leave it out."
+    elif "No supported gpu backend" in sentence:  # Lightning's
+        sentence = "trainer.accelerator is gpu, and torch sees no GPU; take trainer=cpu or ddp_sim"
     elif isinstance(cause, TypeError):
         sentence = f"a value is of the wrong type: {sentence}"
     return _with_place(sentence, text)
