@@ -29,6 +29,11 @@ def test_seeds_and_places_make_no_variant():
     assert named(config(0), config(1), config(2), seeds=[0, 1, 2]) == ["", "", ""]
 
 
+def test_how_a_run_went_on_makes_no_variant():
+    begun, resumed = config() | {"allow_changes": False}, config() | {"allow_changes": True, "resume": "auto"}
+    assert named(begun, resumed) == ["", ""]
+
+
 def test_what_interpolates_a_setting_is_not_said_again():
     assert named(config(temperature=0.1), config(temperature=0.2)) == ["temperature=0.1", "temperature=0.2"]
 

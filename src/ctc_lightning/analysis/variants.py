@@ -6,8 +6,8 @@ from typing import Any
 Config = Mapping[str, Any]
 # Where and how a run was made, not what was made: two runs that differ in these alone are of one kind
 _PLACES = (
-    "callbacks", "debug", "hydra", "logger", "method", "num_threads", "objectives", "paths", "resume", "seed",
-    "sweep",
+    "allow_changes", "callbacks", "debug", "hydra", "logger", "method", "num_threads", "objectives", "paths",
+    "resume", "seed", "sweep",
     "data.cache_dir", "data.eval_batch_size", "data.num_workers", "data.root",
     "trainer.default_root_dir", "trainer.enable_model_summary", "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
