@@ -5,7 +5,7 @@ N: images, F: features, L: classes
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -176,6 +176,7 @@ def task_of(
     *,
     compared_to: Mapping[str, FrozenNetwork] = MappingProxyType({}),
     with_images: bool = False,
+    only: Collection[str] = SPLITS,
 ) -> Task:
     """The target as the network sees it.
 
@@ -184,12 +185,13 @@ def task_of(
         network: on one process, or asked for all three splits on every rank before.
         compared_to: other moments of the run, by name.
         with_images: whether protocols need the images themselves.
+        only: the splits whose features are needed: a training split may be a long forward pass.
 
     Raises:
         ValueError: features that are not finite.
     """
     features, label = {}, {}
-    for split in SPLITS:
+    for split in (split for split in SPLITS if split in only):
         h_NF, index_N = network.features(target.data, target.images, split)
         _check_finite(h_NF, f"{split} images of {target.name}")
         features[split], label[split] = h_NF.to(network.device), target.labels(split)[index_N]

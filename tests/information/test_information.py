@@ -55,6 +55,12 @@ def test_what_is_estimated_is_not_estimated_again(run_dir, monkeypatch):
     assert ResultsTable(run_dir / "results.csv").rows() == before
 
 
+def test_no_training_image_is_looked_at(run_dir):
+    """Those of ImageNet are a long forward pass for each checkpoint."""
+    assert estimate(f"run={run_dir}", *QUICK) == []
+    assert len(list((run_dir / "features").iterdir())) == 2 * 4  # test, and val for the source accuracy
+
+
 def test_a_further_noise_adds_rows_and_takes_none_away(run_dir):
     alone = ["estimator@xt=[noisy_channel]", "estimator@ty=[]"]
     estimate(f"run={run_dir}", *alone)

@@ -85,7 +85,7 @@ class Task:
     @property
     def multi_label(self) -> bool:
         """Whether an image may have several classes."""
-        return self.label["train"].ndim > 1
+        return next(iter(self.label.values())).ndim > 1
 
 
 class Measured(NamedTuple):
@@ -117,6 +117,7 @@ class Protocol(ABC):
         uses_images: whether `Task.images` is needed; such a protocol cannot run during training.
         measures_source: whether it also measures the task of the training.
         compares_checkpoints: whether `Task.compared_to` is needed.
+        splits: whose features it looks at; those of others need not be there.
         needs_labels: whether the label makes a difference: if not, images with several are measured once.
         settings: everything that its numbers depend on, as plain values: all constructor arguments by name.
     """
@@ -124,6 +125,7 @@ class Protocol(ABC):
     uses_images: bool = False
     measures_source: ClassVar[bool] = False
     compares_checkpoints: ClassVar[bool] = False
+    splits: ClassVar[tuple[str, ...]] = SPLITS
     needs_labels: ClassVar[bool] = True
 
     @property

@@ -43,6 +43,7 @@ class _CrossFitted(Protocol):
     """
 
     measures_source = True
+    splits = ("test",)
 
     def __init__(self, *, estimator: Estimator, folds: int, max_images: int) -> None:
         if folds < 3:

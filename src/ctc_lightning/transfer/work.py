@@ -209,6 +209,7 @@ class Work:
                 self.networks[when],
                 compared_to=self.networks.compared_to(when) if compares else {},
                 with_images=any(protocol.uses_images for protocol in todo.values()),
+                only={split for protocol in todo.values() for split in protocol.splits},
             )
         except FAILURES as error:
             self.fail(moment, list(todo), target.name, error)
