@@ -435,3 +435,13 @@ def test_a_changed_configuration_can_be_allowed_and_is_named(uninterrupted, tmp_
     run_here(tmp_path / "run", *MODELS["ctc_queue"].split(), *changes, resume)
     assert "Resuming with another configuration: " in caplog.text
     assert "model.temperature was 0.2 and is 0.9" in caplog.text
+
+
+def test_a_finished_run_is_not_called_after_another_configuration(uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted("ctc_queue"), run_dir)
+    before = (run_dir / "config.yaml").read_text()
+    changes = ["model.temperature=0.9", "allow_changes=true", "resume=auto"]
+    with pytest.raises(ValueError, match="has finished its 4 epochs with another configuration: model"):
+        run_here(run_dir, *MODELS["ctc_queue"].split(), *changes)
+    assert (run_dir / "config.yaml").read_text() == before

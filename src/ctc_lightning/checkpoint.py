@@ -76,10 +76,17 @@ def check_unchanged(config: dict[str, Any], path: Path, *, allow: bool = False) 
         allow: log the differences instead.
 
     Raises:
-        ValueError: names every key that differs, with both values.
+        ValueError: names every key that differs, with both values; with ``allow``, only of a run that has
+            nothing left to train, whose weights would be called after a configuration they never met.
     """
-    before = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("config") or config
-    changed = changes(before, config)
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    changed = changes(content.get("config") or config, config)
+    finished = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if changed and allow and finished >= config["trainer"]["max_epochs"]:
+        raise ValueError(
+            f"{path} has finished its {finished} epochs with another configuration: {', '.join(changed)}; "
+            "begin a new run, or raise trainer.max_epochs."
+        )
     if changed and allow:
         log.warning("Resuming with another configuration: %s", ", ".join(changed))
     elif changed:
