@@ -38,7 +38,7 @@ def test_peak_end_and_change_are_those_of_a_naive_loop(summarised):
     peaks, changes, epochs = [], [], []
     for seed in range(4):
         others = np.delete(curves_SE, seed, axis=0).mean(axis=0)
-        best = max(range(6), key=lambda epoch, others=others: others[epoch])
+        best = max(range(1, 6), key=lambda epoch, others=others: others[epoch])
         peaks.append(curves_SE[seed, best])
         changes.append(curves_SE[seed, -1] - curves_SE[seed, best])
         epochs.append(best)
@@ -76,6 +76,13 @@ def test_without_cross_entropy_there_is_no_difference(summarised):
     rows = summarised({"ctc_queue": random_curves(1, (3, 4)), "ctc_bank": random_curves(2, (3, 4))})
     assert set(rows["against"]) == {""}
     assert rows["difference_mean"].isna().all()
+
+
+def test_what_an_untrained_network_tells_is_no_peak(summarised):
+    curve_SE = np.array([9.0, 3.0, 5.0, 4.0]) + np.array([[0.0], [0.01], [-0.01]])
+    row = summarised({"ce": curve_SE}).loc["ce"]
+    assert (row["first_peak"], row["last_peak"]) == (2, 2)
+    assert row["change_mean"] == pytest.approx(-1.0)
 
 
 def test_one_seed_has_no_interval_and_never_falls(summarised):

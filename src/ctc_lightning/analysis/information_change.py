@@ -16,7 +16,7 @@ OF_METHOD = ["data", *MEASURE, "method", "plain"]
 def information_summary(runs: pd.DataFrame) -> pd.DataFrame:
     """Peak, end, the change between them, and the end against cross-entropy's, over seeds; in nats.
 
-        e*_s     = first argmax_e mean_{s' ≠ s} I(s', e)
+        e*_s     = first argmax_{e ≥ 1} mean_{s' ≠ s} I(s', e)
         change_s = I(s, end) − I(s, e*_s)
         difference = mean_s [I(s, end) − I_CE(s, end)],  s over the seeds of both
 
@@ -24,7 +24,8 @@ def information_summary(runs: pd.DataFrame) -> pd.DataFrame:
     fall of noise alone. Of level curves with independent noise at 8 epochs, 4, 5 and 6 % seem to fall with
     3, 5 and 10 seeds, against the 2.5 % of independent changes; from each seed's own maximum 21, 60 and
     100 % would. One seed has to choose for itself; it has no interval, so that no fall is claimed. Epochs
-    count that were measured for all seeds of the method.
+    count that were measured for all seeds of the method. Epoch 0 is no peak: random features can tell the
+    images apart better than any trained ones, and the question is whether training forgets what it had.
 
     Args:
         runs: comparable runs.
@@ -60,8 +61,10 @@ def _ends(measured: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(UNMEASURED)
     run = [*OF_METHOD, "seed"]
     of_run = shared.groupby(run, sort=False)
-    peak = shared.loc[of_run["others"].idxmax()].set_index(run)
-    end = of_run.tail(1).set_index(run).loc[peak.index]
+    end = of_run.tail(1).set_index(run)
+    untrained = (shared["epoch"] == 0) & (of_run["epoch"].transform("max") > 0)
+    peak = shared.loc[shared[~untrained].groupby(run, sort=False)["others"].idxmax()].set_index(run)
+    peak = peak.loc[end.index]
     plain = peak.index.get_level_values("plain").to_numpy(bool)
     best = peak["value"].mask(plain)
     return pd.DataFrame(
