@@ -27,8 +27,8 @@ RULE = (
     "difference where that of the paired differences does not hold 0; each interval stands for itself. A "
     "seed's peak is chosen on the other seeds, so that the luck of a maximum is no fall; the untrained "
     "network's value is no peak. No fall measured is not a proof that there is none. At most: the "
-    "estimator's upper bound at the end; a fall that its two bounds leave no doubt of ends with an upper bound below the "
-    "peak."
+    "estimator's upper bound at the end; a fall that its two bounds leave no doubt of ends with an upper "
+    "bound below the peak."
 )
 
 
