@@ -114,7 +114,7 @@ def test_the_upper_bound_at_the_end_is_told_where_there_is_one(write_information
     for seed, shift in enumerate(SPREAD):
         of = {("xt_noisy_channel/0.5", "source"): [3.0 + shift, 2.0 + shift]}
         beside = {next(iter(of)): {"upper": [3.5 + shift, 2.6 + shift]}}
-        write_information(of, seed=seed, epochs=(0, 1), beside=beside)
+        write_information(of, seed=seed, epochs=(1, 2), beside=beside)
     words = information_words(information_summary(comparable(load_runs(tmp_path))), [XT])
     assert "[−1.00, −1.00], at most 2.60 there)" in words
 
