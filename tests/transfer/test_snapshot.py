@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from ctc_lightning.paths import config_dir
@@ -44,6 +45,24 @@ def test_a_rebuilt_network_gives_the_logits_of_the_weights_in_the_file(run_dir):
     for part, prefix in ((backbone, "network.backbone."), (classifier, "network.classifier.")):
         for name, value in part.state_dict().items():
             assert torch.equal(value, state[prefix + name])
+
+
+def test_a_runs_network_is_built_once_and_each_checkpoint_has_weights_of_its_own(run_dir, monkeypatch):
+    built = []
+
+    def counting(*arguments, **options):
+        built.append(instantiate(*arguments, **options))
+        return built[-1]
+
+    monkeypatch.setattr("ctc_lightning.transfer.snapshot.instantiate", counting)
+    snapshots = [read_snapshot(run_dir / "checkpoints" / f"epoch_{epoch:03d}.ckpt") for epoch in (0, 3)]
+    for snapshot in snapshots:  # another than the tests before have built
+        snapshot.config["network"]["channels_last"] = not snapshot.config["network"]["channels_last"]
+    classifiers = [rebuild(snapshot, (1, 8, 8), trust=False)[1] for snapshot in snapshots]
+    assert len(built) == 1
+    for classifier, snapshot in zip(classifiers, snapshots, strict=True):
+        assert torch.equal(classifier.weight, snapshot.state["network.classifier.weight"])
+    assert not torch.equal(*(classifier.weight for classifier in classifiers))
 
 
 def test_runs_are_found_below_a_folder(run_dir, tmp_path):

@@ -1,7 +1,10 @@
 """The networks that a run left behind: find its checkpoints, read them, rebuild backbone and classifier."""
 
+import copy
+import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
@@ -142,14 +145,20 @@ def rebuild(snapshot: Snapshot, shape: tuple[int, int, int], *, trust: bool) -> 
     }
     backbone = {n.removeprefix(_BACKBONE): w for n, w in snapshot.state.items() if n.startswith(_BACKBONE)}
     num_classes = len(classifier["weight"])
-    network = instantiate(
-        OmegaConf.create(cfg), num_classes=num_classes, image_channels=shape[0], image_size=shape[1]
-    )
+    network = copy.deepcopy(_untrained(json.dumps(cfg), num_classes, shape))
     for part, state in ((network.backbone, backbone), (network.classifier, classifier)):
         _check_fits(part, state, snapshot.path)
         part.load_state_dict(state)
     network.eval()
     return network.backbone, network.classifier
+
+
+@lru_cache(maxsize=1)
+def _untrained(cfg: str, num_classes: int, shape: tuple[int, int, int]) -> Any:
+    """The network of all checkpoints of a run, built once: each gets a copy for its weights."""
+    channels, image_size, _ = shape
+    plain = OmegaConf.create(json.loads(cfg))
+    return instantiate(plain, num_classes=num_classes, image_channels=channels, image_size=image_size)
 
 
 def _check_fits(part: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
