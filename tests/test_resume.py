@@ -18,6 +18,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from ctc_lightning.callbacks import StopWhenDiverged
+from ctc_lightning.checkpoint import check_unchanged, checkpoint_to_resume
 from ctc_lightning.paths import config_dir
 from ctc_lightning.train import train
 
@@ -305,6 +306,38 @@ def test_an_epoch_that_diverged_is_never_saved(tmp_path):
         run_here(tmp_path, *MODELS["ctc_queue"].split(), poison)
     assert load(tmp_path)["epoch"] == 0
     assert load(tmp_path, "best")["epoch"] == 0
+
+
+def test_a_diverged_run_that_is_told_to_go_leaves_the_last_good_checkpoint(tmp_path):
+    """Between two looks at the loss: what it would save is looked at first."""
+    poison = "+callbacks.poison={_target_:test_resume.Poison,epoch:1,step:0}"
+    with pytest.raises(ValueError, match=f"the loss is nan after step {STEPS + 1} "):
+        run_here(tmp_path, *MODELS["ctc_queue"].split(), poison, preempt(1, 0, signal.SIGTERM))
+    assert load(tmp_path)["epoch"] == 0
+
+
+def test_the_limit_is_that_of_the_loss_whatever_is_accumulated(tmp_path):
+    limit = ["callbacks.divergence.max_loss=1.0", "trainer.accumulate_grad_batches=2"]
+    with pytest.raises(ValueError, match=r"the loss is 1\S* after step 0 "):
+        run_here(tmp_path, *MODELS["ctc_queue"].split(), *limit, "callbacks.divergence.every_n_steps=1")
+
+
+def test_a_job_that_slurm_has_queued_again_goes_on_without_being_told(tmp_path, monkeypatch):
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.parent.mkdir()
+    last.touch()
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+    assert checkpoint_to_resume(None, tmp_path) is None
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert checkpoint_to_resume(None, tmp_path) == last
+
+
+def test_another_number_of_ranks_with_as_many_images_each_is_another_configuration(uninterrupted):
+    last = uninterrupted("ctc_queue") / "checkpoints" / "last.ckpt"
+    config = load(uninterrupted("ctc_queue"))["config"]
+    check_unchanged(config, last, 64)
+    with pytest.raises(ValueError, match="an optimizer step was of 64 images of all ranks and is of 32;"):
+        check_unchanged(config, last, 32)
 
 
 def test_a_loss_above_the_limit_counts_as_diverged(tmp_path):

@@ -1,6 +1,7 @@
 """Which checkpoint a run resumes from, and whether it fits."""
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -16,13 +17,16 @@ def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
     """The file to resume from.
 
     Args:
-        resume: None: none. ``auto``: ``last.ckpt`` of ``run_dir``, if there is one. Else a file.
+        resume: ``auto``: ``last.ckpt`` of ``run_dir``, if there is one. None: none, but in a job that SLURM
+            has queued again as ``auto``. Else a file.
         run_dir: the run's directory.
 
     Raises:
         ValueError: the named file does not exist.
     """
     last = run_dir / "checkpoints" / "last.ckpt"
+    if resume is None and int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0:
+        resume = "auto"  # the same command again, by SLURM
     if resume is None:
         if last.is_file():
             log.warning(
@@ -67,12 +71,13 @@ _DECISIVE = (
 )
 
 
-def check_unchanged(config: dict[str, Any], path: Path, *, allow: bool = False) -> None:
+def check_unchanged(config: dict[str, Any], path: Path, global_batch: int, *, allow: bool = False) -> None:
     """Refuse to resume with other data, network, method, optimizer, seed or length than the checkpoint's.
 
     Args:
         config: the composed configuration as plain values.
         path: of the checkpoint, which holds the configuration that wrote it.
+        global_batch: images in an optimizer step of all ranks; learning rate and schedule hang on it.
         allow: log the differences instead.
 
     Raises:
@@ -81,6 +86,8 @@ def check_unchanged(config: dict[str, Any], path: Path, *, allow: bool = False) 
     """
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     changed = changes(content.get("config") or config, config)
+    if (before := content.get("global_batch", global_batch)) != global_batch:
+        changed.append(f"an optimizer step was of {before} images of all ranks and is of {global_batch}")
     finished = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if changed and allow and finished >= config["trainer"]["max_epochs"]:
         raise ValueError(

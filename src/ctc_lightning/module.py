@@ -166,8 +166,9 @@ class CTCModule(pl.LightningModule):
                 stage.memory.fill(q_BD, stage.key_encoder(batch.key_view, q_BD), batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the stage: a run resumed within it must not begin it again."""
+        """Note the stage, which a run resumed within it must not begin again, and what a step is."""
         checkpoint["stage"] = self.stage_name
+        checkpoint["global_batch"] = self.global_batch
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Resume in the stage that was left."""

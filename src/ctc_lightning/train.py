@@ -150,7 +150,8 @@ def train(cfg: DictConfig) -> float | tuple[float, ...]:
     checkpoint = checkpoint_to_resume(cfg.resume, run_dir)
     if checkpoint is not None:
         check_fits(module, checkpoint)
-        check_unchanged(plain(cfg), checkpoint, allow=cfg.allow_changes)
+        images = cfg.data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
+        check_unchanged(plain(cfg), checkpoint, images, allow=cfg.allow_changes)
         log.info("Resuming from %s", checkpoint)
     if trainer.is_global_zero:
         forget_objectives(run_dir)

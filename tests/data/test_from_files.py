@@ -1,6 +1,8 @@
 """The data module of files decoded by workers: what a batch holds, exact epochs, errors, a real resume."""
 
 import logging
+import multiprocessing
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -409,3 +411,15 @@ def test_a_run_stops_at_an_unreadable_image_and_names_it(broken, make, tmp_path)
     with pytest.raises(ValueError, match="not an image") as error:
         trainer(1, tmp_path).fit(Recorder(), datamodule=data)
     assert any(str(path) in str(error.value) for path in broken)
+
+
+def test_workers_outlive_a_signal_to_the_whole_job(make, noise):
+    """SLURM sends it to all processes of a step; the training itself goes on to where it can save."""
+    before = set(multiprocessing.active_children())
+    loader = make(num_workers=1, prefetch_factor=1).train_dataloader()
+    found = iter(loader)
+    next(found)
+    (worker,) = set(multiprocessing.active_children()) - before
+    for number in ("TERM", "USR1"):  # by a stranger: a parent's signal is another thing to torch
+        subprocess.run(["kill", f"-{number}", str(worker.pid)], check=True)
+    assert 1 + len(list(found)) == len(loader)

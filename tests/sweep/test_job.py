@@ -1,6 +1,7 @@
 """A job of a sweep waits for a process that is still at its run, and trains no run twice."""
 
 import json
+import sys
 import time
 from threading import Event, Thread
 
@@ -107,3 +108,9 @@ def test_who_is_told_to_go_goes(leave, config):
 
     with pytest.raises(leave):
         run_in_sweep(train, OmegaConf.create(config), [])
+
+
+def test_further_ranks_train_the_job_and_begin_no_sweep(config):
+    """``sweep=NAME`` is among a job's overrides, and turns the program into a sweep."""
+    run_in_sweep(lambda cfg, overrides: None, OmegaConf.create(config), ["sweep=demo"])
+    assert sys.argv[1:] == ["sweep=demo", f"paths.run_dir='{config['paths']['run_dir']}'", "hydra.mode=RUN"]

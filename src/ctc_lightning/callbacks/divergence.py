@@ -19,8 +19,8 @@ from ctc_lightning.distributed import gather
 class StopWhenDiverged(pl.Callback):
     """Remembers on the device the first step whose loss is not finite or above a limit, and looks at times.
 
-    No step waits for the device: the loss is read every n steps and at the end of each epoch, before any
-    checkpoint of that epoch is written.
+    No step waits for the device: the loss is read every n steps, at the end of each epoch, and before any
+    checkpoint is written.
 
     Args:
         dirpath: of the checkpoints.
@@ -47,7 +47,7 @@ class StopWhenDiverged(pl.Callback):
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Note the step, on the device."""
-        loss = outputs["loss"].detach().float()
+        loss = outputs["loss"].detach().float() * trainer.accumulate_grad_batches  # Lightning has divided
         step = torch.full((), trainer.global_step, device=loss.device)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         index_B = pad(
@@ -70,6 +70,10 @@ class StopWhenDiverged(pl.Callback):
         """Look before the network is judged, and saved by what it reached."""
         if trainer.state.fn == TrainerFn.FITTING:
             self._look(trainer)
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        """Look before anything is saved, as within an epoch when the run is told to go."""
+        self._look(trainer)
 
     def _look(self, trainer: pl.Trainer) -> None:
         if self._first is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import distributed as dist
 
 from ctc_lightning.distributed import world_size
@@ -24,7 +25,8 @@ class Preemption(pl.Callback):
 
     ``resume=auto`` goes on from there with the next batch: weights, memories, optimizer and random numbers
     are those of a run that was never stopped. One signalled rank is enough: in the process group's store it
-    names a step that no rank has begun, and every rank looks there before each step; no device waits for it.
+    names a step that no rank has begun, and every rank looks there before each step, at most one step ahead
+    of its GPU; no device waits for it.
 
     Args:
         dirpath: of ``last.ckpt``.
@@ -36,10 +38,11 @@ class Preemption(pl.Callback):
         self.requeue = requeue
         self.received: int | None = None
         self._leave_at: int | None = None
+        self._launched: torch.cuda.Event | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen; after Lightning, which would end the process in the middle of an epoch unsaved."""
-        self.received = self._leave_at = None
+        self.received = self._leave_at = self._launched = None
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._note)
@@ -61,9 +64,13 @@ class Preemption(pl.Callback):
         if not self._is_time(trainer, begun=1):
             return
         if batch_idx % trainer.accumulate_grad_batches == 0:
-            progress = trainer.fit_loop.epoch_loop.batch_progress
-            for counted in (progress.total, progress.current):
+            loop = trainer.fit_loop.epoch_loop
+            for counted in (loop.batch_progress.total, loop.batch_progress.current):
                 counted.ready -= 1  # it will be fetched again
+            if batch_idx == 0 and loop._should_check_val_epoch():
+                loop._batches_that_stepped -= (
+                    1  # Lightning counts one as it skips the last epoch's validation
+                )
             trainer.save_checkpoint(self.path)
             log.info("Saved %s before batch %d of epoch %d.", self.path, batch_idx, trainer.current_epoch)
             self._leave(trainer)
@@ -71,15 +78,30 @@ class Preemption(pl.Callback):
     def _is_time(self, trainer: pl.Trainer, begun: int) -> bool:
         if world_size() == 1:
             return self.received is not None
-        store = dist.distributed_c10d._get_default_store()
+        self._stay_near(trainer.strategy.root_device)
         now = trainer.fit_loop.epoch_loop.batch_progress.total.ready - begun
-        if self.received is not None and not store.check([_STORE_KEY]):
-            # Ranks meet at every optimizer step: none is further than the next one
-            every = trainer.accumulate_grad_batches
-            store.set(_STORE_KEY, str((now // every + 2) * every))
-        if self._leave_at is None and store.check([_STORE_KEY]):
-            self._leave_at = int(store.get(_STORE_KEY))
+        if self._leave_at is None:
+            store = dist.distributed_c10d._get_default_store()
+            if self.received is not None:
+                # Ranks meet at every optimizer step: none is further than the next one
+                every = trainer.accumulate_grad_batches
+                named = store.compare_set(_STORE_KEY, "", str((now // every + 2) * every))
+                self._leave_at = int(named)  # the step of whoever was first
+            elif store.check([_STORE_KEY]):
+                self._leave_at = int(store.get(_STORE_KEY))
         return self._leave_at is not None and now >= self._leave_at
+
+    def _stay_near(self, device: torch.device) -> None:
+        """Wait for the GPU's last step but one: with it, gradients of all ranks have met.
+
+        A process that only ever launches would be many steps ahead of others when it looks.
+        """
+        if device.type == "cuda":
+            launched = torch.cuda.Event(blocking=True)
+            launched.record(torch.cuda.current_stream(device))
+            if self._launched is not None:
+                self._launched.synchronize()
+            self._launched = launched
 
     def _leave(self, trainer: pl.Trainer) -> None:
         number = self.received or signal.SIGTERM

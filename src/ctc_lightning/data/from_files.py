@@ -3,6 +3,7 @@
 # B images of a batch, C channels
 
 import logging
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -28,6 +29,12 @@ class LateLoader(DataLoader[Any]):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # less than torch promises
         yield from super().__iter__()
+
+
+def outlive_signals(worker: int) -> None:  # noqa: ARG001  # torch calls it so
+    """A signal to a whole job is for the training, which needs batches until it has saved."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class FileDataModule(CollectionDataModule):
@@ -136,6 +143,7 @@ class FileDataModule(CollectionDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,
+            worker_init_fn=outlive_signals,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             # A loader draws a seed for its workers: not from the global generator.
             generator=torch.Generator(),

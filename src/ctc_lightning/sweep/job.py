@@ -43,11 +43,12 @@ def run_in_sweep(
             if (done := finished_objectives(cfg)) is not None:
                 log.info("%s is finished.", run_dir.name)
                 return done[0] if len(done) == 1 else done
-            further = [f"paths.run_dir='{run_dir}'"]
+            further = [f"paths.run_dir='{run_dir}'", "hydra.mode=RUN"]  # with sweep=, they would sweep too
             if cfg.resume is None and (run_dir / "checkpoints" / "last.ckpt").is_file():
                 cfg = OmegaConf.merge(cfg, {"resume": "auto"})  # type: ignore[assignment]
                 further.append("resume=auto")
-            kept = [text for text in overrides if not text.startswith("resume=") or len(further) == 1]
+            resumed = "resume=auto" in further
+            kept = [text for text in overrides if not (resumed and text.startswith("resume="))]
             sys.argv[1:] = [*kept, *further]  # Lightning starts further ranks with these
             return train(cfg, overrides)
     except USERS_MISTAKES as error:
