@@ -19,6 +19,7 @@ PARTS = {
 }
 # Each layer imports from those above it; a file from its own folder as well
 LAYERS = [
+    {"run_name"},
     {"batch", "distributed", "paths", "results"},
     {"key_encoder", "memory", "networks", "optim", "data", "metrics"},
     {"evaluation"},  # its scores are metrics

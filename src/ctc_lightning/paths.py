@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
+from ctc_lightning.run_name import started
+
 _PACKAGE = Path(__file__).resolve().parent
 
 # Below a run's directory
 TENSORBOARD = "tensorboard"  # the folder of event files
 WANDB_ID = Path("wandb") / "ctc_run_id"  # the file that keeps the id of its W&B run
+
+OmegaConf.register_new_resolver("started", started, use_cache=True, replace=True)  # where conf/ is read
 
 
 def config_dir() -> Path:
