@@ -60,9 +60,10 @@ def stir(network, seed=0):
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """A function: write a checkpoint with the entries that a training's have; its file and its network."""
+    """A function: write a checkpoint with the entries that a training's have, of epoch 4 or some steps later;
+    its file and its network."""
 
-    def write(backbone, *, shape=(3, 32, 32), folder="run", **options):
+    def write(backbone, *, shape=(3, 32, 32), folder="run", steps_since=0, **options):
         network_config = {
             "_target_": "ctc_lightning.networks.create_network",
             "_convert_": "all",
@@ -103,8 +104,13 @@ def checkpoint(tmp_path):
                 },
                 "classes": CLASSES,
                 "input": {"shape": shape, "mean": MEAN[: shape[0]], "std": STD[: shape[0]]},
-                "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": 4}}}},
-                "global_step": 44,
+                "loops": {
+                    "fit_loop": {
+                        "epoch_progress": {"current": {"ready": 4 + bool(steps_since), "processed": 4}},
+                        "epoch_loop.batch_progress": {"current": {"completed": steps_since or 11}},
+                    }
+                },
+                "global_step": 44 + steps_since,
             },
             file,
         )

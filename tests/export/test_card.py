@@ -67,6 +67,16 @@ def test_without_figures_the_card_says_how_to_measure_them(checkpoint, exported)
     assert "None were measured at epoch 4, step 44; `python -m ctc_lightning.transfer checkpoint=" in card
 
 
+def test_what_was_saved_within_an_epoch_has_none_of_the_figures_of_the_epoch_before(
+    source, checkpoint, exported
+):
+    """The run's records are there, but it has trained on since."""
+    card = card_of(exported(checkpoint("cifar/resnet8", steps_since=2), "safetensors"))
+    assert not table_of(card)
+    assert "None: they are of whole epochs, and this is step 46, within epoch 5." in card
+    assert "within epoch 5 of 7, 46 optimizer steps" in card
+
+
 def test_it_says_how_the_network_came_about(source, exported):
     card = card_of(exported(source, "safetensors"))
     for fact in (

@@ -40,6 +40,14 @@ def test_a_target_of_the_same_images_has_the_same_features(run_dir):
     assert torch.equal(run.at(1, target="digit").h_NF, run.at(1).h_NF)
 
 
+def test_what_was_saved_within_an_epoch_is_not_taken_for_the_epoch_before(stopped, caplog):
+    run_dir = stopped(1, 1)
+    for name in ("epoch_001", "best"):
+        (run_dir / "checkpoints" / f"{name}.ckpt").unlink()
+    assert RunFeatures(run_dir).epochs == [0]
+    assert "last.ckpt was saved at step 4, within epoch 2; let the run finish" in caplog.text
+
+
 def test_what_was_computed_once_costs_no_forward_pass(run_dir, monkeypatch):
     first = RunFeatures(run_dir).at(2).h_NF
 

@@ -31,6 +31,29 @@ def test_every_checkpoint_says_its_finished_epochs_steps_and_input(run_dir):
     assert list(found)[:4] == [f"epoch_{epoch:03d}.ckpt" for epoch in range(4)]
 
 
+def test_a_whole_epoch_and_the_network_before_training_are_within_none(run_dir):
+    for file in find_checkpoints(run_dir):
+        snapshot = read_snapshot(file)
+        assert not snapshot.within_epoch, file.name
+        assert snapshot.when == f"epoch {snapshot.epoch}, step {snapshot.step}"
+
+
+@pytest.mark.parametrize(
+    ("batch", "within", "when"),
+    [(0, False, "epoch 1, step 3"), (1, True, "step 4, within epoch 2"), (2, True, "step 5, within epoch 2")],
+)
+def test_a_run_that_was_told_to_go_has_trained_further_than_its_last_epoch(batch, within, when, stopped):
+    snapshot = read_snapshot(stopped(1, batch) / "checkpoints" / "last.ckpt")
+    assert (snapshot.epoch, snapshot.step) == (1, 3 + batch)
+    assert (snapshot.within_epoch, snapshot.when) == (within, when)
+
+
+def test_told_to_go_twice_within_an_epoch(stopped):
+    stopped(1, 1)
+    snapshot = read_snapshot(stopped(1, 2, "resume=auto") / "checkpoints" / "last.ckpt")
+    assert (snapshot.epoch, snapshot.step, snapshot.within_epoch) == (1, 5, True)
+
+
 def test_the_input_in_the_checkpoint_is_what_the_training_data_show(run_dir):
     snapshot = read_snapshot(run_dir / "checkpoints" / "epoch_003.ckpt")
     data = own_data(snapshot.config, {"root": None}, trust=False)

@@ -111,6 +111,37 @@ def test_a_single_checkpoint_of_a_run_joins_its_table(run_dir):
     assert {unit[0] for unit in measured(run_dir)} == {2}
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["beside epoch 1", "without epoch 1"])
+def test_what_was_saved_within_an_epoch_is_left_out_of_the_runs_table(whole, stopped, caplog):
+    """It is neither the epoch before, whatever else is there of it, nor a failure."""
+    run_dir = stopped(1, 1)
+    if not whole:
+        for name in ("epoch_001", "best"):
+            (run_dir / "checkpoints" / f"{name}.ckpt").unlink()
+    with caplog.at_level("INFO", logger="ctc_lightning"):
+        assert evaluate(f"run={run_dir}", *WHITENED) == []
+    said = "left out: last.ckpt was saved at step 4, within epoch 2, and results are of whole epochs;"
+    assert caplog.text.count(said) == 1
+    epochs = [0, 1] if whole else [0]
+    assert {(row.epoch, row.step) for row in rows(run_dir)} == {(epoch, 3 * epoch) for epoch in epochs}
+
+
+def test_what_was_saved_within_an_epoch_is_measured_by_itself(stopped, tmp_path):
+    run_dir = stopped(1, 1)
+    evaluate(f"run={run_dir}", *WHITENED)
+    before = rows(run_dir)
+    last = f"checkpoint={run_dir}/checkpoints/last.ckpt"
+    refused = (
+        "was saved at step 4, within epoch 2, and the run's results.csv is of whole epochs; set output=FOLDER"
+    )
+    for output in ([], [f"output={run_dir}"]):
+        with pytest.raises(ValueError, match=refused):
+            evaluate(last, *output, *WHITENED)
+    assert evaluate(last, f"output={tmp_path}/out", *WHITENED) == []
+    assert {(row.epoch, row.step) for row in rows(tmp_path / "out")} == {(1, 4)}
+    assert rows(run_dir) == before
+
+
 def test_a_checkpoint_by_itself_gets_a_folder_of_its_own(run_dir, tmp_path):
     file = shutil.copy(run_dir / "checkpoints" / "epoch_002.ckpt", tmp_path / "mine.ckpt")
     evaluate(f"checkpoint={file}", *WHITENED, f"output={tmp_path}/out")

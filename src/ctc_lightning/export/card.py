@@ -12,6 +12,7 @@ from ctc_lightning.callbacks.provenance import git_commit
 from ctc_lightning.export.record import figures, provenance, published_config
 from ctc_lightning.export.trained import Trained
 from ctc_lightning.results import Row
+from ctc_lightning.transfer.snapshot import Snapshot
 
 _SHOWN = 20  # classes that are not folded away
 
@@ -99,7 +100,9 @@ def _classes(trained: Trained) -> str:
 
 
 def _figures(rows: Sequence[Row], trained: Trained) -> str:
-    when = f"epoch {trained.snapshot.epoch}, step {trained.snapshot.step}"
+    when = trained.snapshot.when
+    if trained.snapshot.within_epoch:
+        return f"## Figures\n\nNone: they are of whole epochs, and this is {when}."
     if not rows:
         return (
             f"## Figures\n\nNone were measured at {when}; "
@@ -120,7 +123,7 @@ def _training(trained: Trained, run: dict[str, Any]) -> str:
     images = (run.get("data") or {}).get("images") or {}
     facts = {
         "Method": f"{config.get('method', 'unknown')}, seed {config.get('seed', 'unknown')}",
-        "Length": f"epoch {trained.snapshot.epoch} of {epochs}, {trained.snapshot.step} optimizer steps",
+        "Length": f"{_length(trained.snapshot)} of {epochs}, {trained.snapshot.step} optimizer steps",
         "Images": ", ".join(f"{split} {number}" for split, number in images.items()) or "not recorded",
         "Commit": run.get("commit") or "not recorded",
         "Hardware": run.get("hardware") or "not recorded",
@@ -131,6 +134,10 @@ def _training(trained: Trained, run: dict[str, Any]) -> str:
     return (
         "## Training\n\n" + "\n".join(f"- {name}: {fact}." for name, fact in facts.items()) + "\n\nSettings:"
     )
+
+
+def _length(snapshot: Snapshot) -> str:
+    return f"within epoch {snapshot.epoch + 1}" if snapshot.within_epoch else f"epoch {snapshot.epoch}"
 
 
 def _license(trained: Trained, license_id: str | None) -> str:

@@ -51,7 +51,7 @@ def export(cfg: DictConfig, format_name: str) -> Path:
     what = f"{trained.num_features} features" + (
         f", {trained.num_classes} classes" if trained.num_classes else ""
     )
-    log.info("%s (%s, epoch %d) is in %s", trained.title, what, trained.snapshot.epoch, folder)
+    log.info("%s (%s, %s) is in %s", trained.title, what, trained.snapshot.when, folder)
     return folder
 
 

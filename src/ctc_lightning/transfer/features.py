@@ -54,8 +54,8 @@ class RunFeatures:
         num_classes: of that label.
 
     Raises:
-        ValueError: there is no checkpoint that can be read; data that are not there. An unreadable checkpoint
-            among good ones is left out with a logged warning.
+        ValueError: there is no checkpoint of a whole epoch that can be read; data that are not there. Others
+            among good ones are left out with a logged warning.
     """
 
     def __init__(
@@ -107,6 +107,11 @@ def _snapshots(run_dir: Path) -> dict[int, Snapshot]:
             snapshot = read_snapshot(file)
         except ValueError as problem:
             problems.append(str(problem))
+            continue
+        if snapshot.within_epoch:
+            problems.append(
+                f"{file} was saved at {snapshot.when}; let the run finish that epoch (resume=auto)."
+            )
             continue
         found.setdefault(snapshot.epoch, snapshot)
     if not found:

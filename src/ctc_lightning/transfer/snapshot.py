@@ -29,6 +29,8 @@ class Snapshot(NamedTuple):
         path: of the file.
         epoch: finished epochs.
         step: finished optimizer steps.
+        within_epoch: whether it was saved before the epoch that is under way was over, as by a run that was
+            told to go: it has trained further than ``epoch``.
         config: the configuration that made it, plain values.
         expected: what its network was trained to see; None in files that do not say.
         state: the module's tensors, mapped from the file.
@@ -37,9 +39,17 @@ class Snapshot(NamedTuple):
     path: Path
     epoch: int
     step: int
+    within_epoch: bool
     config: dict[str, Any]
     expected: NetworkInput | None
     state: Mapping[str, Tensor]
+
+    @property
+    def when(self) -> str:
+        """For people, after "at": ``epoch 1, step 390``, or ``step 400, within epoch 2``."""
+        if self.within_epoch:
+            return f"step {self.step}, within epoch {self.epoch + 1}"
+        return f"epoch {self.epoch}, step {self.step}"
 
 
 def find_runs(path: Path) -> list[Path]:
@@ -94,10 +104,13 @@ def read_snapshot(path: Path) -> Snapshot:
             "network.backbone); for other weights give network.backbone=FAMILY/NAME network.pretrained=FILE."
         )
     expected = content.get("input")
+    loop = content["loops"]["fit_loop"]
+    epochs, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]
     return Snapshot(
         path=path,
-        epoch=content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"],
+        epoch=epochs["processed"],
         step=content["global_step"],
+        within_epoch=epochs["ready"] > epochs["processed"] and batches["completed"] > 0,
         config=content["config"],
         expected=expected
         and NetworkInput(tuple(expected["shape"]), tuple(expected["mean"]), tuple(expected["std"])),

@@ -130,7 +130,7 @@ def _baseline(cfg: DictConfig) -> str:
 
 
 def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
-    """All checkpoints of a run, each moment once; an unreadable one stands in the table."""
+    """All checkpoints of a run, each epoch once; an unreadable one stands in the table."""
     snapshots: dict[When, Snapshot] = {}
     broken: list[Row] = []
     for file in find_checkpoints(folder):
@@ -139,6 +139,15 @@ def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
         except ValueError as error:
             moment = Moment(folder.name, *method_and_seed(folder), epoch_in_name(file), -1)
             broken.append(moment.failure(file.name, WHOLE, str(error)))
+            continue
+        if snapshot.within_epoch:
+            log.info(
+                "left out: %s was saved at %s, and results are of whole epochs; checkpoint=%s output=FOLDER "
+                "measures it by itself.",
+                file.name,
+                snapshot.when,
+                file,
+            )
             continue
         if snapshot.epoch not in {epoch for epoch, _ in snapshots}:
             snapshots[snapshot.epoch, snapshot.step] = snapshot
@@ -152,6 +161,11 @@ def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
 
 def _of_checkpoint(cfg: DictConfig, file: Path, folder: Path) -> tuple[Subject, list[Row]]:
     snapshot = read_snapshot(file)
+    if snapshot.within_epoch and folder.resolve() == file.parent.parent:
+        raise ValueError(
+            f"{file} was saved at {snapshot.when}, and the run's results.csv is of whole epochs; set "
+            "output=FOLDER for a table of its own, or let the run finish that epoch (resume=auto)."
+        )
     if folder != file.parent.parent:
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(OmegaConf.create(snapshot.config), folder / "config.yaml")
