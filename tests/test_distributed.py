@@ -94,6 +94,7 @@ def observe():
         "int64 and float": gather(index_B, index_B[:, None] + torch.tensor([0.25, 0.5])),
         "none on rank 0": gather(torch.full((2 * me, 3), 7.0))[0],
         "none at all": gather(torch.empty(0, 3))[0],
+        "even": gather(index_B[:1], index_B[:1, None] * 0.5, even=True),
         "gradient": gather(torch.ones(2, requires_grad=True) * 2)[0].requires_grad,
         "memories": remember(me),
         "features": features(),
@@ -134,6 +135,13 @@ def test_gather_concatenates_uneven_rows_rank_0_first_in_their_dtype(me, seen):
     assert index_N.tolist() == [0, 1, 2, 100]
     assert float_ND.tolist() == [[0.25, 0.5], [1.25, 1.5], [2.25, 2.5], [100.25, 100.5]]
     assert not seen[me]["gradient"]
+
+
+@pytest.mark.parametrize("me", RANKS)
+def test_gather_of_rows_that_are_known_to_be_even(me, seen):
+    index_N, half_ND = seen[me]["even"]
+    assert index_N.tolist() == [0, 100]
+    assert half_ND.tolist() == [[0], [50]]
 
 
 @pytest.mark.parametrize("me", RANKS)

@@ -20,3 +20,17 @@ class Batch(NamedTuple):
     key_view: Tensor
     label: Tensor
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+
+    @property
+    def even(self) -> bool:
+        """Whether B is known to be the same on all ranks in this step."""
+        return False
+
+
+class EvenBatch(Batch):
+    """A batch of which all ranks have as many images in this step: nobody need ask how many."""
+
+    @property
+    def even(self) -> bool:
+        """It is."""
+        return True

@@ -19,11 +19,12 @@ def rank() -> int:
 
 
 @torch.no_grad()
-def gather(*rows: Tensor) -> tuple[Tensor, ...]:
+def gather(*rows: Tensor, even: bool = False) -> tuple[Tensor, ...]:
     """Concatenate each tensor's rows over all ranks, rank 0 first; ranks may hold different counts.
 
     Args:
         rows: tensors of any shape (N, ...) that share N on this rank; N may differ between ranks.
+        even: N is known to be the same on all ranks: none asks the others, or its device, for theirs.
 
     Returns:
         The tensors of shape (sum of N over ranks, ...), identical on every rank, without gradient.
@@ -31,18 +32,25 @@ def gather(*rows: Tensor) -> tuple[Tensor, ...]:
     rows = tuple(tensor.detach() for tensor in rows)
     if world_size() == 1:
         return rows
+    if even:
+        return tuple(_gather_even(tensor) for tensor in rows)
     count = torch.tensor([len(rows[0])], device=rows[0].device)
     counts = torch.empty(world_size(), dtype=count.dtype, device=count.device)
     dist.all_gather_into_tensor(counts, count)
     return tuple(_gather_uneven(tensor, counts.tolist()) for tensor in rows)
 
 
+def _gather_even(tensor: Tensor) -> Tensor:
+    everyone = tensor.new_empty(world_size() * len(tensor), *tensor.shape[1:])
+    dist.all_gather_into_tensor(everyone, tensor.contiguous())
+    return everyone
+
+
 def _gather_uneven(tensor: Tensor, counts: list[int]) -> Tensor:
     longest = max(counts)
     padded = tensor.new_zeros(longest, *tensor.shape[1:])
     padded[: len(tensor)] = tensor
-    everyone = tensor.new_empty(len(counts) * longest, *tensor.shape[1:])
-    dist.all_gather_into_tensor(everyone, padded)
+    everyone = _gather_even(padded)
     if min(counts) == longest:
         return everyone
     return torch.cat([part[:n] for part, n in zip(everyone.split(longest), counts, strict=True)])

@@ -155,13 +155,8 @@ class CTCModule(pl.LightningModule):
     def refresh_memory(self, stage: Stage) -> None:
         """M_i ← k_i for every training image: one pass in eval mode, with training augmentation."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        loader = data.memory_dataloader()
-        loader.sampler.set_epoch(self.current_epoch)
         with evaluating(self):
-            for samples in loader:
-                batch = data.on_after_batch_transfer(
-                    self.transfer_batch_to_device(samples, self.device, 0), 0
-                )
+            for batch in data.memory_batches(self.current_epoch, self.device):
                 q_BD = normalize(stage.encoder(self.network)(batch.key_view), dim=-1)
                 stage.memory.fill(q_BD, stage.key_encoder(batch.key_view, q_BD), batch)
 

@@ -78,11 +78,11 @@ class StopWhenDiverged(pl.Callback):
     def _look(self, trainer: pl.Trainer) -> None:
         if self._first is None:
             return
-        step_R, loss_R = gather(self._first[0][None], self._first[1][None])
+        step_R, loss_R = gather(self._first[0][None], self._first[1][None], even=True)
         if (step_R < 0).all():
             return
         rank = int(torch.where(step_R < 0, step_R.max() + 1, step_R).argmin())
-        (index,) = gather(self._first[2])
+        (index,) = gather(self._first[2], even=True)
         rows = [row for row in index.tensor_split(len(step_R))[rank].tolist() if row >= 0]
         shown = ", ".join(map(str, rows[:20])) + (", …" if rows[20:] else "")
         raise ValueError(

@@ -40,7 +40,9 @@ class NCE(Contrast):
         num_negatives_B = is_negative_BK.sum(1)
         if not self._is_set[direction]:
             log_sum = torch.cat([positive_B[:, None], negative_BK], dim=1).logsumexp((0, 1))
-            log_sum_W, count_W = gather(log_sum[None], num_negatives_B.sum()[None] + len(positive_B))
+            log_sum_W, count_W = gather(
+                log_sum[None], num_negatives_B.sum()[None] + len(positive_B), even=True
+            )
             log_mean = log_sum_W.logsumexp(0) - count_W.sum().to(log_sum).log()
             self.log_normaliser[direction] = log_mean + math.log(num_stored)
             self._is_set[direction] = True

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ctc_lightning.batch import Batch
+from ctc_lightning.batch import Batch, EvenBatch
 from ctc_lightning.data.augmentation import Augmentation, Compose, Identity, RandomResizedCrop
 from ctc_lightning.data.image_set import Images, Samples
 from ctc_lightning.data.network_input import AsSeenBy, NetworkInput
@@ -240,7 +240,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             if self.key_augmentation is not None:
                 key_image = image if samples.key_image is None else samples.key_image
                 key_view = self.standardise(self.key_augmentation(key_image, generator))
-        ready = Batch(view, key_view, samples.label, samples.index)
+        kind = EvenBatch if self.drop_last and samples.seed is not None else Batch
+        ready = kind(view, key_view, samples.label, samples.index)
         # Lightning converts what the loader yields, but these views exist only now
         return self.trainer.precision_plugin.convert_input(ready) if self.trainer else ready
 
@@ -271,12 +272,21 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             yield self.on_after_batch_transfer(self.transfer_batch_to_device(batch, device, 0), 0)
 
     def memory_dataloader(self) -> Loader:
-        """Every training image once, over all ranks, in order, augmented: ``key_view`` fills a memory.
-
-        Outside the trainer's loops, pass what it yields through `transfer_batch_to_device` and
-        `on_after_batch_transfer`; ``loader.sampler.set_epoch`` chooses the draw.
-        """
+        """Every training image once, over all ranks, in order, augmented; see `memory_batches`."""
         return self.open(self.batches("source", "train", self.batch_size), "source", "train", train=True)
+
+    def memory_batches(self, epoch: int, device: torch.device) -> Iterator[Batch]:
+        """What `memory_dataloader` yields, ready on ``device``: ``key_view`` fills a memory.
+
+        Args:
+            epoch: chooses the draw of the augmentation.
+            device: where to.
+        """
+        loader = self.memory_dataloader()
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        for batch in loader:
+            ready = self.on_after_batch_transfer(self.transfer_batch_to_device(batch, device, 0), 0)
+            yield Batch(*ready)  # here no image is dropped
 
     def batches(
         self,

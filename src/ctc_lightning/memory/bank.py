@@ -161,18 +161,29 @@ class MemoryBank(Memory):
 
     def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """M_i ← normalise(m M_i + (1 − m) k_i), over all ranks."""
-        self.write(key_BD, batch.index, self.momentum)
+        self.write(key_BD, batch, self.momentum)
 
     def fill(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """M_i ← k_i."""
-        self.write(key_BD, batch.index, momentum=0.0)
+        self.write(key_BD, batch, momentum=0.0)
 
     @torch.no_grad()
-    def write(self, key_BD: Tensor, index_B: Tensor, momentum: float) -> None:
-        """Average keys (B, D) into rows ``index_B``; the mean key of an image that comes twice."""
-        key_BD, index_B = gather(key_BD, index_B)
-        dtype = at_least_float32(self.row_ND)
-        same_BB = (index_B[:, None] == index_B).to(dtype)
-        mean_BD = same_BB @ key_BD.to(dtype) / same_BB.sum(1, keepdim=True)
-        row_BD = self.row_ND[index_B].to(dtype).lerp_(mean_BD, 1 - momentum)
+    def write(self, key_BD: Tensor, batch: Batch, momentum: float) -> None:
+        """Average keys (B, D) into their images' rows; the mean key of an image that comes twice."""
+        key_BD, index_B = gather(key_BD, batch.index, even=batch.even)
+        row_BD = self.row_ND[index_B].to(at_least_float32(self.row_ND))
+        row_BD.lerp_(mean_of_each(index_B, key_BD).to(row_BD.dtype), 1 - momentum)
         self.row_ND[index_B] = normalize(row_BD, dim=-1).to(self.row_ND.dtype)
+
+
+def mean_of_each(group_B: Tensor, value_BD: Tensor) -> Tensor:
+    """For each of B rows the mean of the rows of its group, (B, D) in double precision.
+
+    There float32 rows give the same to the bit, whatever the order in which a device adds them: ranks agree.
+    """
+    has_double = value_BD.device.type != "mps"  # Apple's GPUs have not, nor several ranks
+    value_BD = value_BD.to(torch.float64 if has_double else torch.float32)
+    slot_B = torch.searchsorted(group_B.sort().values, group_B)  # one for each group
+    sum_BD = torch.zeros_like(value_BD).index_add_(0, slot_B, value_BD)
+    count_B = slot_B.new_zeros(slot_B.shape).index_add_(0, slot_B, torch.ones_like(slot_B))
+    return sum_BD[slot_B] / count_B[slot_B, None]

@@ -26,6 +26,6 @@ class BatchMemory(Memory):
 
     def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:
         """All ranks' keys as negatives, without gradient."""
-        key_GD, index_G, label_G = gather(key_BD, batch.index, batch.label)
+        key_GD, index_G, label_G = gather(key_BD, batch.index, batch.label, even=batch.even)
         allowed_BG = may_meet(self.exclude, batch, index_G, label_G)
         return Keys(key_BD, key_GD, allowed_BG, num_stored=len(key_GD))

@@ -51,7 +51,7 @@ class KeyQueue(Memory):
     @torch.no_grad()
     def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """Write the batch's keys over the oldest; of more than K keys the last K remain."""
-        key_BD, index_B, label_B = gather(key_BD, batch.index, batch.label)
+        key_BD, index_B, label_B = gather(key_BD, batch.index, batch.label, even=batch.even)
         written = torch.arange(len(key_BD), device=self.cursor.device)[-self.size :]
         slot = (self.cursor + written) % self.size
         self.key_KD[slot] = key_BD[-self.size :].to(self.key_KD.dtype)
