@@ -107,7 +107,10 @@ def checkpoint(tmp_path):
                 "loops": {
                     "fit_loop": {
                         "epoch_progress": {"current": {"ready": 4 + bool(steps_since), "processed": 4}},
-                        "epoch_loop.batch_progress": {"current": {"completed": steps_since or 11}},
+                        "epoch_loop.batch_progress": {
+                            "current": {"completed": steps_since or 11},
+                            "total": {"completed": 44 + steps_since},
+                        },
                     }
                 },
                 "global_step": 44 + steps_since,

@@ -1,4 +1,4 @@
-"""Small runs that were told to go."""
+"""Small runs in this process, and such as were told to go."""
 
 import signal
 
@@ -14,8 +14,22 @@ QUIET = ["trainer.max_epochs=3", "trainer.enable_progress_bar=false", "callbacks
 
 
 @pytest.fixture
-def stopped(tmp_path, monkeypatch):
-    """A function: train for 3 epochs of 3 steps, told to go before a batch (both counted from 0)."""
+def train_small(tmp_path):
+    """A function: train for 3 epochs of 3 steps; the run's directory."""
+
+    def run(*overrides):
+        run_dir = tmp_path / "small"
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = compose("train", [*SMALL, *QUIET, *overrides, f"paths.run_dir={run_dir}"])
+        train(cfg)
+        return run_dir
+
+    return run
+
+
+@pytest.fixture
+def stopped(train_small, tmp_path, monkeypatch):
+    """A function: the same, told to go before a batch (its epoch and itself counted from 0)."""
     begin = Preemption.on_train_batch_start
 
     def run(epoch, batch, *overrides):
@@ -24,13 +38,10 @@ def stopped(tmp_path, monkeypatch):
                 self.received = signal.SIGTERM
             begin(self, trainer, pl_module, images, batch_idx)
 
-        run_dir = tmp_path / "stopped"
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            cfg = compose("train", [*SMALL, *QUIET, *overrides, f"paths.run_dir={run_dir}"])
         with monkeypatch.context() as patch:
             patch.setattr(Preemption, "on_train_batch_start", told)
             with pytest.raises(SystemExit):
-                train(cfg)
-        return run_dir
+                train_small(*overrides)
+        return tmp_path / "small"
 
     return run

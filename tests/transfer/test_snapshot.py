@@ -54,6 +54,16 @@ def test_told_to_go_twice_within_an_epoch(stopped):
     assert (snapshot.epoch, snapshot.step, snapshot.within_epoch) == (1, 5, True)
 
 
+@pytest.mark.parametrize(
+    ("validation", "when"),
+    [("check_val_every_n_epoch=2", "epoch 2, step 6"), ("val_check_interval=2", "within epoch")],
+)
+def test_the_best_of_a_validation_says_whether_its_epoch_was_over(validation, when, train_small):
+    """After every 2 epochs, or after 2 of an epoch's 3 steps."""
+    best = read_snapshot(train_small(f"++trainer.{validation}") / "checkpoints" / "best.ckpt")
+    assert when in best.when
+
+
 def test_the_input_in_the_checkpoint_is_what_the_training_data_show(run_dir):
     snapshot = read_snapshot(run_dir / "checkpoints" / "epoch_003.ckpt")
     data = own_data(snapshot.config, {"root": None}, trust=False)

@@ -104,18 +104,32 @@ def read_snapshot(path: Path) -> Snapshot:
             "network.backbone); for other weights give network.backbone=FAMILY/NAME network.pretrained=FILE."
         )
     expected = content.get("input")
-    loop = content["loops"]["fit_loop"]
-    epochs, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]
+    epoch, within_epoch = _progress(content["loops"]["fit_loop"])
     return Snapshot(
         path=path,
-        epoch=epochs["processed"],
+        epoch=epoch,
         step=content["global_step"],
-        within_epoch=epochs["ready"] > epochs["processed"] and batches["completed"] > 0,
+        within_epoch=within_epoch,
         config=content["config"],
         expected=expected
         and NetworkInput(tuple(expected["shape"]), tuple(expected["mean"]), tuple(expected["std"])),
         state=state,
     )
+
+
+def _progress(loop: Mapping[str, Any]) -> tuple[int, bool]:
+    """Finished epochs, and whether a further one is under way.
+
+    Lightning counts an epoch only after its validation, at whose end ``best.ckpt`` may be saved.
+    """
+    counted, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]
+    epoch, done = counted["processed"], batches["current"]["completed"]
+    if counted["ready"] == epoch or not done:
+        return epoch, False
+    of_whole_epochs = batches["total"]["completed"] - done
+    if epoch and of_whole_epochs == epoch * done:
+        return epoch + 1, False
+    return epoch, True
 
 
 def own_data(config: Mapping[str, Any], options: Mapping[str, Any], *, trust: bool) -> ImageDataModule:
