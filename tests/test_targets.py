@@ -54,8 +54,8 @@ def suite(name):
         ("digits/digit", ["digits/digit"]),
         ("cifar100/coarse", ["cifar100/coarse"]),
         ("cifar100/fine", ["cifar100/fine"]),  # not the glyphs' label of that name
-        (["source", "glyphs", "glyphs/source", "hue"], ["hue"]),
-        ("source", []),
+        (["source", "glyphs", "glyphs/source", "hue"], ["source", "hue"]),
+        ("source", ["source"]),
         ([], []),
         ("suite/small32", suite("small32")),
         (["cifar10", "suite/small32", "suite/trex8"], None),
@@ -69,8 +69,41 @@ def test_names_of_a_run_on_glyphs(target, names, glyphs):
     assert expand(target, glyphs) == names
 
 
+def images_of(classes=("cat", "dog")):
+    """Data of a run on images with one label, as one's own in folders."""
+    labels = {"train": [0, 0, 1, 1], "val": [0, 1], "test": [1, 0]}
+    sets = {
+        split: ImageSet(
+            torch.full((len(y), 1, 1, 1), ord(split[1]), dtype=torch.uint8),
+            {"class": torch.tensor(y)},
+            {"class": classes},
+        )
+        for split, y in labels.items()
+    }
+    return SimpleNamespace(name="image_folder", source_label="class", targets={}, image_sets={"source": sets})
+
+
+@pytest.mark.parametrize("name", ["source", "class", "image_folder", "image_folder/class"])
+def test_the_label_that_a_run_was_trained_on_is_the_source_by_any_name(name):
+    own = images_of()
+    assert expand(name, own) == ["source"]
+    assert not is_external(name, "image_folder")
+    target = open_target("source", own, RGB32)
+    assert (target.name, target.images, target.label, target.num_classes) == ("source", "source", "class", 2)
+    assert target.data is own
+
+
+def test_own_is_without_the_source():
+    assert expand("own", images_of()) == []
+
+
+def test_a_source_label_that_is_a_target_of_its_own_keeps_its_name():
+    own = Digits(**SMALL, batch_size=20, source_label="digit")
+    assert expand(["digit", "digits/digit", "digits"], own) == ["digit", "source"]
+
+
 def test_without_a_runs_data_there_are_no_own_labels():
-    assert expand("own", None) == []
+    assert expand("own", None) == expand("source", None) == []
     assert expand(["own", "dtd"], None) == ["dtd"]
 
 
@@ -82,6 +115,7 @@ def test_without_a_runs_data_there_are_no_own_labels():
         ("qqq", ["there is no target qqq", *GLYPH_LABELS, "digits", "cifar100", "suite/NAME"]),
         ("qqq/hue", ["there is no target qqq/hue"]),
         (["hue", "digit"], ["there is no target digit"]),
+        ("sourc", ["there is no target sourc", "did you mean source"]),
         ("suite/nothing", ["there is no suite nothing", "small32, trex8"]),
     ],
     ids=str,

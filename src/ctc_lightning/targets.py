@@ -103,14 +103,16 @@ class Target:
         if val is test or digest_of_images(val) == digest_of_images(test):
             raise ValueError(
                 f"target {self.name}: its validation images are its test images, by which nothing may be "
-                "chosen and on which nothing may be fitted; hold some out by data.val_share=0.2."
+                "chosen and on which nothing may be fitted; hold some out by data.val_share=0.2 (of the data "
+                "that a run trains on, before it does)."
             )
 
 
 def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> list[str]:
     """The names of the targets that were asked for, each once: ``own`` and suites become their members.
 
-    ``source``, the task of the training itself, is measured by the network's own classifier and left out.
+    ``source`` is the task of the training itself, which goes by the name of its label or its data set, too.
+    ``own`` is without it: the network's own classifier measures it at all events.
 
     Args:
         target: one name, several, or None for ``own``. ``glyphs/hue`` is ``hue`` for a run on glyphs.
@@ -124,12 +126,12 @@ def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> l
     for name in asked:
         if own is not None:
             name = name.removeprefix(f"{own.name}/") if name.partition("/")[2] in own.targets else name  # noqa: PLW2901
-            if name in {own.name, f"{own.name}/{own.source_label}"}:
+            if name in {own.name, own.source_label, f"{own.name}/{own.source_label}"} - {*own.targets}:
                 name = SOURCE  # noqa: PLW2901
         if name == OWN:
             names += own.targets if own is not None else ()
         elif name == SOURCE:
-            continue
+            names += [SOURCE] if own is not None else []
         elif name.startswith(_SUITE):
             names += expand(_suite(name.removeprefix(_SUITE)), own)
         else:
@@ -140,9 +142,9 @@ def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> l
 
 def _check_known(names: Sequence[str], own: ImageDataModule | None) -> None:
     """Refuse a misspelt name before anything is measured."""
-    labels = list(own.targets) if own is not None else []
+    labels = list(dict.fromkeys([*own.targets, own.source_label])) if own is not None else []
     for name in names:
-        if name not in labels and name.partition("/")[0] not in _data_sets():
+        if name not in (*labels, SOURCE) and name.partition("/")[0] not in _data_sets():
             there = [*labels, *_data_sets()]
             nearest = get_close_matches(name, there, n=2)
             remedy = f"did you mean {' or '.join(nearest)}? Else choose" if nearest else "choose"
@@ -197,8 +199,8 @@ def open_target(
     """Find a target and set up its images.
 
     Args:
-        name: a label of ``own``; or a data set of ``conf/data``, by itself for its first label, or with one
-            of its labels: ``cifar100/coarse``.
+        name: ``source`` or a label of ``own``; or a data set of ``conf/data``, by itself for its first label,
+            or with one of its labels: ``cifar100/coarse``.
         own: the run's own data, set up; None where there are none.
         expected: what the network was trained on.
         options: of the data set's YAML; None and those that it does not have are left out.
@@ -206,7 +208,9 @@ def open_target(
     Raises:
         ValueError: no such target, one that is not on this machine or not whole; see `Target.check`.
     """
-    if own is not None and name in own.targets:
+    if own is not None and name == SOURCE:
+        target = Target(SOURCE, own, SOURCE, own.source_label)
+    elif own is not None and name in own.targets:
         target = Target(name, own, own.targets[name], name)
     else:
         data, label = _data_module(name, expected, options or {})

@@ -244,6 +244,18 @@ def test_a_target_of_another_data_set_looks_as_the_runs_own_images(make, protoco
     assert trainer.datamodule.image_shape == (3, 32, 32)
 
 
+def test_the_source_is_probed_too_where_it_is_asked_for(make, trainer, module, protocols, caplog):
+    callback = make(targets=["source", "own"])
+    callback.setup(trainer, module, "fit")
+    with caplog.at_level(logging.INFO, logger="ctc_lightning"):
+        callback.probe(trainer, module, finished=3)
+    source, digit = protocols["first"]._asked
+    assert (source.target, source.num_classes, digit.target) == ("source", 2, "digit")
+    assert {row.target for row in callback.results.rows() if row.protocol == "first"} == {"source", "digit"}
+    (line,) = caplog.messages
+    assert ": source 80.0, digit 80.0 (probed in " in line  # each once, under the first protocol
+
+
 def test_the_log_gets_test_accuracies_at_the_last_step_that_was_made(callback, trainer, module, caplog):
     trainer.global_step = 20
     with caplog.at_level(logging.INFO, logger="ctc_lightning"):

@@ -10,6 +10,9 @@ import torch
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
 
+from ctc_lightning.analysis import load_runs
+from ctc_lightning.analysis.trade_off import curves
+from ctc_lightning.data import Digits
 from ctc_lightning.networks import create_backbone
 from ctc_lightning.paths import config_dir
 from ctc_lightning.results import FAILED, ResultsTable
@@ -59,6 +62,30 @@ def test_every_checkpoint_once_on_every_label_of_its_own_and_its_source(run_dir)
     assert (tested["value"] <= tested["high"]).all()
     assert (frame["method"] == "ce").all()
     assert set(frame["step"] / frame["epoch"].replace(0, 1)) == {0, 3}
+
+
+def test_probes_measure_the_source_where_it_is_asked_for_and_it_counts_as_no_transfer(run_dir):
+    """Once by each protocol, also one that measures it unasked, and beside the network's own classifier."""
+    assert evaluate(f"run={run_dir}", "target=[own,digits/source]", "protocol=[whitened,geometry]") == []
+    assert measured(run_dir) == sorted([*ALL, *((epoch, "whitened", "source") for epoch in range(4))])
+    found = [row[:8] for row in rows(run_dir)]
+    assert len(set(found)) == len(found)
+    shown = curves(load_runs([run_dir]))
+    assert set(zip(shown["protocol"], shown["target"], strict=True)) == {
+        ("classifier", "source"),
+        ("whitened", "digit"),
+    }
+
+
+@pytest.mark.parametrize(("protocol", "idle"), [("[whitened,geometry]", True), ("geometry", False)])
+def test_a_run_without_further_labels_says_what_was_not_measured(
+    protocol, idle, run_dir, caplog, monkeypatch
+):
+    monkeypatch.setattr(Digits, "targets", {})
+    assert evaluate(f"run={run_dir}", f"protocol={protocol}") == []
+    said = "whitened measured nothing: data=digits has no label but source, which the run was trained on;"
+    assert caplog.text.count(said) == idle
+    assert ("measured nothing" in caplog.text) == idle
 
 
 def test_what_is_measured_is_not_measured_again(run_dir, monkeypatch):

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.seed import isolate_rng
 
+from ctc_lightning.callbacks.preemption import interruptible
 from ctc_lightning.callbacks.weight_average import averaged
 from ctc_lightning.evaluation.feature_cache import FeatureCache
 from ctc_lightning.evaluation.protocol import SPLITS, Protocol
@@ -42,6 +43,9 @@ class TransferProbe(pl.Callback):
     the finished epochs as ``transfer/epoch`` and the time it took as ``transfer/seconds``. Weights, module
     modes and random numbers of the training are exactly as without it. A target that fails stands in the
     table with the reason, and training goes on.
+
+    An epoch's checkpoints are written first. A run that is stopped in the middle of a probe loses the probe
+    alone, and makes up for it when it is resumed, even if nothing is left to train.
 
     Args:
         protocols: by name, each a ``Protocol`` that needs features only.
@@ -97,18 +101,48 @@ class TransferProbe(pl.Callback):
             target.data.trainer = trainer  # each rank its share
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Probe the network before its first step; a resumed run goes on below its checkpoint's rows."""
+        """A resumed run goes on below its checkpoint's rows."""
         if trainer.is_global_zero:
             reached = trainer.current_epoch if trainer.global_step else -1
             self.results.keep(lambda row: row.epoch <= reached)
-        if trainer.global_step == 0:
-            self.probe(trainer, pl_module, finished=0)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Probe when due."""
-        finished = trainer.current_epoch + 1
-        if finished % self.every_n_epochs == 0 or finished in self.also_at or finished == trainer.max_epochs:
-            self.probe(trainer, pl_module, finished)
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Probe the network that the epoch before has left, and at first the untrained one."""
+        self.probe_if_due(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Probe the network that the last epoch has left."""
+        self.probe_if_due(trainer, pl_module)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Probe if the run was stopped in its last probe, and say what all cost."""
+        if trainer.current_epoch == trainer.max_epochs:
+            pl_module.to(trainer.strategy.root_device)  # Lightning has taken it back to the CPU
+            self.probe_if_due(trainer, pl_module)
+        if trainer.is_global_zero and self.seconds:
+            log.info("The transfer probe took %.0f s of this training.", self.seconds)
+
+    def probe_if_due(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Measure what this epoch asks for, unless the table has it already."""
+        finished = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        last = finished == trainer.max_epochs
+        if not (finished % self.every_n_epochs == 0 or finished in self.also_at or last):
+            return
+        if not trainer.strategy.broadcast(
+            trainer.is_global_zero and self.is_measured(finished, trainer.global_step)
+        ):
+            with interruptible(trainer):
+                self.probe(trainer, pl_module, finished)
+
+    def is_measured(self, finished: int, step: int) -> bool:
+        """Whether the table holds every row of a moment."""
+        there = {
+            (row.protocol, row.target)
+            for row in self.results.rows()
+            if (row.epoch, row.step) == (finished, step)
+        }
+        targets = {(name, target.name) for name in self.protocols for target in self._targets}
+        return {(CLASSIFIER, SOURCE), *targets} <= there
 
     def probe(self, trainer: pl.Trainer, pl_module: Any, finished: int) -> None:
         """Measure all targets under all protocols, on rank 0, from features that all ranks computed."""
@@ -165,11 +199,7 @@ class TransferProbe(pl.Callback):
     def line(self, finished: int, max_epochs: int | None, rows: Sequence[Row], seconds: float) -> str:
         """One line for people: test accuracies in percent under the first protocol."""
         shown = (CLASSIFIER, next(iter(self.protocols), None))
-        scores = [f"{row.target} {100 * row.value:.1f}" for row in headlines(rows) if row.protocol in shown]
+        scores = {row.target: 100 * row.value for row in headlines(rows) if row.protocol in shown}
+        numbers = ", ".join(f"{target} {score:.1f}" for target, score in scores.items())
         where = f"{self.method}, seed {self.seed}, epoch {finished}/{max_epochs}"
-        return f"{where}: {', '.join(scores)} (probed in {seconds:.1f} s)"
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Say what it cost."""
-        if trainer.is_global_zero and self.seconds:
-            log.info("The transfer probe took %.0f s of this training.", self.seconds)
+        return f"{where}: {numbers} (probed in {seconds:.1f} s)"

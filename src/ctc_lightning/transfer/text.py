@@ -12,14 +12,12 @@ from ctc_lightning.transfer.subjects import Subject, When
 def progress_line(subject: Subject, when: When, rows: Sequence[Row]) -> str:
     """One line on what was measured at one moment, in per cent under the first protocol."""
     first = next((row.protocol for row in rows if row.protocol != CLASSIFIER), CLASSIFIER)
-    shown = [
-        f"{row.target} {100 * row.value:.1f}"
-        for row in headlines(rows)
-        if row.protocol in (CLASSIFIER, first)
-    ]
+    # The source by its own classifier only where the protocol has not measured it
+    shown = {row.target: 100 * row.value for row in headlines(rows) if row.protocol in (CLASSIFIER, first)}
     spent = {(row.protocol, row.target): row.seconds for row in rows if not isnan(row.seconds)}
     where = f"{subject.method}, seed {subject.seed}, epoch {when[0]}/{subject.last_epoch}"
-    numbers = f"{first}: {', '.join(shown)}" if shown else f"{len(rows)} rows of {first}"
+    scores = ", ".join(f"{target} {score:.1f}" for target, score in shown.items())
+    numbers = f"{first}: {scores}" if shown else f"{len(rows)} rows of {first}"
     return f"{where}: {numbers} ({sum(spent.values()):.1f} s)"
 
 

@@ -119,10 +119,25 @@ class Work:
                 "there is no target: a plain backbone has no labels of its own; name some, for example "
                 "target=cifar10 or target=suite/small32."
             )
+        if not targets and not self.failed:
+            self.say_what_is_idle()
         for when in tqdm(self.subject.moments, desc=self.subject.folder.name, leave=False, disable=None):
             if rows := list(self.at(when, targets)):
                 log.info("%s", progress_line(self.subject, when, rows))
             self.networks.forget_before(when)
+
+    def say_what_is_idle(self) -> None:
+        """The run's data have no further labels, and not all protocols measure the source by themselves."""
+        own = self.subject.own
+        idle = [name for name, protocol in self.protocols.items() if not protocol.measures_source]
+        if own is not None and idle:
+            log.warning(
+                "%s measured nothing: data=%s has no label but %s, which the run was trained on; "
+                "target=source measures it all the same, target=DATA_SET other images.",
+                ", ".join(idle),
+                own.name,
+                own.source_label,
+            )
 
     def open_targets(self, target: str | Sequence[str] | None) -> Iterator[Target]:
         """Those that can be opened; the others stand in the table."""
@@ -152,17 +167,18 @@ class Work:
             self.fail(moment, [_NETWORK], WHOLE, error)
             return
         self.forget(_NETWORK, WHOLE, moment.epoch)
-        own = self.subject.own
+        own, asked = self.subject.own, {target.name for target in targets}
         if own is not None and network.classifier is not None:
             yield from self.source(moment, network)
-            targets = [Target(SOURCE, own, SOURCE, own.source_label), *targets]
+            others = [target for target in targets if target.name != SOURCE]
+            targets = [Target(SOURCE, own, SOURCE, own.source_label), *others]
         shown: set[tuple[str, int]] = set()  # protocols that need no labels, with the images they have seen
         for target in targets:
             images = id(target.data.image_sets[target.images]["test"])
             protocols = {
                 name: protocol
                 for name, protocol in self.protocols.items()
-                if (target.name != SOURCE or protocol.measures_source)
+                if (target.name in asked or protocol.measures_source)
                 and (protocol.needs_labels or (name, images) not in shown)
             }
             shown |= {(name, images) for name in protocols}
