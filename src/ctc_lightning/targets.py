@@ -103,8 +103,8 @@ class Target:
         if val is test or digest_of_images(val) == digest_of_images(test):
             raise ValueError(
                 f"target {self.name}: its validation images are its test images, by which nothing may be "
-                "chosen and on which nothing may be fitted; hold some out by data.val_share=0.2 (of the data "
-                "that a run trains on, before it does)."
+                "chosen and on which nothing may be fitted; hold some out by data.val_share=0.2 (of a run's "
+                "own data: when it is trained)."
             )
 
 

@@ -181,8 +181,10 @@ def test_with_a_share_of_0_validation_is_the_test_split_and_says_so(squares, tmp
         splits = read(squares(), val_share=0)
     assert splits["val"] is splits["test"]
     assert len(splits["train"]) == 40
-    assert "no val images" in caplog.text
-    assert "choose nothing by them" in caplog.text
+    (said,) = caplog.messages
+    assert "validation uses the test images, as data.val_share is 0, " in said
+    assert "best.ckpt" in said
+    assert said.endswith("set data.val_share=0.1 to hold out training images instead.")
 
 
 def test_a_number_of_images_of_a_split_that_there_is_not_is_said_to_have_no_effect(
@@ -202,7 +204,9 @@ def test_without_test_images_the_validation_images_are_both_and_says_so(squares,
     with caplog.at_level(logging.WARNING):
         splits = read(collection)
     assert splits["test"] is splits["val"]
-    assert "no test images" in caplog.text
+    (said,) = caplog.messages
+    assert "there are no test images, so the test uses the validation images, " in said
+    assert said.endswith("; add a test split.")
 
 
 def test_training_images_alone_need_a_share_to_hold_out(squares, tmp_path, read, one_sentence):

@@ -15,6 +15,13 @@ from ctc_lightning.data.splits import digest, draw, hold_out
 
 log = logging.getLogger(__name__)
 
+_ABSENT = {
+    "val": "validation uses the test images, as data.val_share is 0, so what it chooses (best.ckpt, the winner "
+    "of a sweep) has seen the test; set data.val_share=0.1 to hold out training images instead",
+    "test": "there are no test images, so the test uses the validation images, and what these choose "
+    "(best.ckpt, the winner of a sweep) looks better than it is; add a test split",
+}
+
 
 def locate(collection: Collection, root: Path, name: str) -> Path:
     """Where the data set lies.
@@ -88,13 +95,8 @@ def read_splits(
         )
     for absent, other in (("val", "test"), ("test", "val")):
         if absent not in splits:
-            log.warning(
-                "data=%s has no %s images apart: its %s images are both, so choose nothing by them%s.",
-                name,
-                absent,
-                other,
-                "" if sizes.get(absent) is None else f"; data.num_{absent} has no effect",
-            )
+            useless = "" if sizes.get(absent) is None else f" (data.num_{absent} has no effect)"
+            log.warning("data=%s: %s%s.", name, _ABSENT[absent], useless)
             splits[absent] = splits[other]
     return splits
 
