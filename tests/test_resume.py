@@ -327,9 +327,13 @@ def test_a_job_that_slurm_has_queued_again_goes_on_without_being_told(tmp_path, 
     last.parent.mkdir()
     last.touch()
     monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
-    assert checkpoint_to_resume(None, tmp_path) is None
+    with pytest.raises(ValueError, match="holds a run already"):
+        checkpoint_to_resume(None, tmp_path)
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    assert checkpoint_to_resume(None, tmp_path) == last
+    for resume in (None, "auto", "never", "elsewhere.ckpt"):  # however it began: the last is its own
+        assert checkpoint_to_resume(resume, tmp_path) == last
+    last.unlink()
+    assert checkpoint_to_resume(None, tmp_path) is None
 
 
 def test_another_number_of_ranks_with_as_many_images_each_is_another_configuration(uninterrupted):
@@ -366,11 +370,24 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted, tmp_path):
     assert top1 == pytest.approx(logged.iloc[-1])
 
 
-def test_a_run_in_a_used_directory_that_does_not_resume_begins_afresh(uninterrupted, tmp_path, caplog):
+def test_a_run_in_a_used_directory_replaces_what_is_there_only_if_told_to(uninterrupted, tmp_path):
     run_dir = tmp_path / "run"
     shutil.copytree(uninterrupted("ctc_queue"), run_dir)
-    run_here(run_dir, *MODELS["ctc_queue"].split())
-    assert f"{run_dir} holds a run already, which this one replaces from the beginning" in caplog.text
+    own = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    elsewhere = f"resume={uninterrupted('ctc_queue')}/checkpoints/epoch_002.ckpt"
+    for overrides in ([], [elsewhere]):
+        with pytest.raises(
+            ValueError, match=f"{run_dir} holds a run already; .* resume=auto, .* resume=never,"
+        ):
+            run_here(run_dir, *MODELS["ctc_queue"].split(), *overrides)
+        assert own == {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    run_here(run_dir, *MODELS["ctc_queue"].split(), f"resume={run_dir}/checkpoints/epoch_002.ckpt")
+    with pytest.raises(InterruptedError):
+        run_here(run_dir, *MODELS["ctc_queue"].split(), "resume=never", kill(0, 1, really=False))
+    assert not (run_dir / "checkpoints" / "last.ckpt").exists(), (
+        "queued again, the job would go on with another's"
+    )
+    run_here(run_dir, *MODELS["ctc_queue"].split(), "resume=never")
     assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
 
 

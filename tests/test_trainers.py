@@ -18,7 +18,6 @@ from pytorch_lightning.plugins.environments import (
 from pytorch_lightning.strategies import DDPStrategy
 
 from ctc_lightning.paths import config_dir
-from ctc_lightning.run_name import started
 from ctc_lightning.train import build
 
 TRAINERS = sorted(path.stem for path in (config_dir() / "trainer").glob("*.yaml"))
@@ -158,6 +157,7 @@ def start(command, folder, **environment):
         command,
         cwd=folder,
         env=os.environ | alone | environment,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -227,33 +227,14 @@ def test_a_job_of_slurm_is_queued_again_and_goes_on_in_its_directory(tmp_path, l
     assert torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
 
 
-# ---------------------------------------------------------------------------------------- names of runs
-
-
-def test_a_run_of_no_job_is_named_by_the_time():
-    assert started("constant") == "constant"
-
-
-@pytest.mark.parametrize(
-    "shell",
-    [
-        {"SLURM_STEP_ID": str(2**32 - 6)},  # salloc's
-        {"SLURM_PTY_PORT": "1234"},  # srun --pty
-        {"SLURM_STEP_ID": ""},
-    ],
-    ids=["salloc", "pty", "batch"],
-)
-def test_runs_from_a_shell_within_a_job_are_named_by_the_time(shell, job, monkeypatch):
-    """There may be many of one command."""
-    for name, value in shell.items():
-        monkeypatch.setenv(name, value)
-    assert started("constant") == "constant"
-
-
-def test_two_commands_of_one_step_are_two_runs(job, monkeypatch):
-    names = set()
-    for overrides in (["seed=0"], ["seed=1"], ["seed=0"]):
-        monkeypatch.setattr(sys, "argv", ["train", *overrides])
-        names.add(started("constant"))
-    assert len(names) == 2
-    assert all(name.startswith("slurm_4711_0_") for name in names)
+def test_a_batch_script_without_srun_goes_on_when_its_job_is_queued_again(tmp_path):
+    """A command that stands in it twice is refused instead of replacing its first run."""
+    command = [sys.executable, "-m", "ctc_lightning.train", *SHORT]
+    one = dict.fromkeys(("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"), "1")
+    first = dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID"), "0")
+    batch = {**JOB, **one, **first, "SLURM_STEP_ID": "", "ENVIRONMENT": "BATCH"}
+    outcomes = [ended(start(command, tmp_path, **batch, SLURM_RESTART_COUNT=count)) for count in "001"]
+    (run_dir,) = tmp_path.glob("runs/glyphs_ctc_queue/seed_0/*")
+    assert [code for (code,), _ in outcomes] == [0, 2, 0], outcomes
+    assert f"error: {run_dir} holds a run already;" in outcomes[1][1][0]
+    assert f"Resuming from {run_dir}" in outcomes[2][1][0]

@@ -1,7 +1,6 @@
 """Which checkpoint a run resumes from, and whether it fits."""
 
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,42 +9,52 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ctc_lightning.run_name import started_again
+
 log = logging.getLogger(__name__)
 
 
 def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
-    """The file to resume from.
+    """The file to resume from; of a run that is `started_again` its own last one, if there is one.
 
     Args:
-        resume: ``auto``: ``last.ckpt`` of ``run_dir``, if there is one. None: none, but in a job that SLURM
-            has queued again as ``auto``. Else a file.
+        resume: ``auto``: ``last.ckpt`` of ``run_dir``, if there is one. None: none, and the directory shall
+            hold none. ``never``: none, whatever is there. Else a file.
         run_dir: the run's directory.
 
     Raises:
-        ValueError: the named file does not exist.
+        ValueError: the named file does not exist, or the run would replace another one.
     """
     last = run_dir / "checkpoints" / "last.ckpt"
-    if resume is None and int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0:
-        resume = "auto"  # the same command again, by SLURM
-    if resume is None:
-        if last.is_file():
-            log.warning(
-                "%s holds a run already, which this one replaces from the beginning; "
-                "resume=auto would go on with it.",
-                run_dir,
-            )
-        return None
-    if resume == "auto":
-        if not last.is_file():
-            log.info("There is no %s to resume from: this run starts from the beginning.", last)
-            return None
+    if last.is_file() and (resume == "auto" or started_again()):
         return last
-    if not Path(resume).is_file():
+    if resume == "auto":
+        log.info("There is no %s to resume from: this run starts from the beginning.", last)
+        return None
+    if resume == "never":
+        return None
+    origin = None if resume is None else Path(resume)
+    if origin and not origin.is_file():
         raise ValueError(
             f"resume={resume}: there is no such checkpoint; name a .ckpt file, or resume=auto with "
             "hydra.run.dir=RUN_DIR."
         )
-    return Path(resume)
+    if last.is_file() and not (origin and origin.parent.samefile(last.parent)):
+        raise ValueError(
+            f"{run_dir} holds a run already; go on with it by resume=auto, replace it from the beginning by "
+            "resume=never, or choose another directory by hydra.run.dir=RUN_DIR."
+        )
+    return origin
+
+
+def forget_last(run_dir: Path) -> None:
+    """Remove ``last.ckpt`` of the run that this one replaces: started again, it must not go on with that."""
+    (run_dir / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+
+
+def finished_steps(path: Path) -> int:
+    """How many optimizer steps a checkpoint's training has made."""
+    return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
 
 # How the same images are reached, which the weights do not depend on

@@ -1,4 +1,4 @@
-"""A run's name, the same on all ranks and after a requeue: ``${started:…}`` in conf/train.yaml."""
+"""A run's name, the same on all ranks and when it is started again: ``${started:…}`` in conf/train.yaml."""
 
 import os
 import sys
@@ -15,21 +15,38 @@ _STORE_KEY = "ctc_lightning/started"
 def started(pattern: str) -> str:
     """A name for the run by when it was started, the same on all ranks although none talks to others yet.
 
-    Under srun ``slurm_JOB_STEP_COMMAND``, which stays when the job is queued again; the last part is a digest
-    of the command line, for scripts that train several times. Under torchrun the time of the
-    first rank that asks, kept by torchrun's own store, so that it stays when torchrun starts its ranks again.
-    Otherwise the time now: ranks that Lightning starts are told the directory.
+    In a job of SLURM's ``slurm_JOB_STEP_COMMAND``, which stays when the job is queued again: STEP is srun's
+    number, ``batch`` in a batch script without srun; COMMAND is a digest of the command line, for scripts
+    that train several times. Under torchrun the time of the first rank that asks, kept by torchrun's own
+    store, so that it stays when torchrun starts its ranks again. Otherwise, and in a shell within a job,
+    where a command may come again, the time now: ranks that Lightning starts are told the directory.
 
     Args:
         pattern: of the time, as for `time.strftime`.
     """
-    job, step = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_STEP_ID", "")
-    in_shell = "SLURM_PTY_PORT" in os.environ  # srun --pty: one step, and many runs
-    if job and step.isdecimal() and int(step) < _STEPS_OF_JOBS and not in_shell:
-        return f"slurm_{job}_{step}_{blake2b(repr(sys.argv[1:]).encode(), digest_size=3).hexdigest()}"
+    if step := _slurm_step():
+        command = blake2b(repr(sys.argv[1:]).encode(), digest_size=3).hexdigest()
+        return f"slurm_{os.environ['SLURM_JOB_ID']}_{step}_{command}"
     now = time.strftime(pattern)
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return now
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(minutes=5))
     return store.compare_set(_STORE_KEY, "", now).decode()
+
+
+def _slurm_step() -> str | None:
+    """What of a SLURM job this process belongs to; None in a shell, or without a job."""
+    in_shell = "SLURM_PTY_PORT" in os.environ or os.isatty(0)  # srun --pty; a terminal of a server in the job
+    if "SLURM_JOB_ID" not in os.environ or in_shell:
+        return None
+    step = os.environ.get("SLURM_STEP_ID", "")
+    if step.isdecimal() and int(step) < _STEPS_OF_JOBS:
+        return step
+    return "batch" if os.environ.get("ENVIRONMENT") == "BATCH" else None  # as SLURM sets it in a batch script
+
+
+def started_again() -> bool:
+    """Whether SLURM has queued this job, or torchrun started these ranks, again: the same run goes on."""
+    restarts = (os.environ.get(f"{by}_RESTART_COUNT", "0") for by in ("SLURM", "TORCHELASTIC"))
+    return any(int(count) > 0 for count in restarts)

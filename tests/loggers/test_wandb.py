@@ -180,7 +180,8 @@ def test_an_interrupted_training_logs_no_artefact_and_ends_its_run(tmp_path):
 def test_a_run_that_begins_again_is_another_one(tmp_path):
     first = WandBRun(run_dir=str(tmp_path), project="p").run_id()
     assert WandBRun(run_dir=str(tmp_path), project="p", resume="auto").run_id() == first
-    assert WandBRun(run_dir=str(tmp_path), project="p").run_id() != first
+    for resume in (None, "never"):
+        assert WandBRun(run_dir=str(tmp_path), project="p", resume=resume).run_id() != first
 
 
 def test_without_a_key_one_sentence_before_training(tmp_path, monkeypatch):

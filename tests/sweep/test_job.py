@@ -85,8 +85,15 @@ def test_only_a_run_that_was_begun_is_resumed(config, tmp_path):
     (tmp_path / "run" / "checkpoints").mkdir()
     (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
     run_in_sweep(train, OmegaConf.create(config), [])
-    run_in_sweep(train, OmegaConf.create(config | {"resume": "other.ckpt"}), [])
-    assert seen == [None, "auto", "other.ckpt"]
+    for resume in ("other.ckpt", "never"):
+        run_in_sweep(train, OmegaConf.create(config | {"resume": resume}), [])
+    assert seen == [None, "auto", "auto", "never"]
+
+
+def test_a_finished_run_begins_anew_if_it_is_told_to(config, tmp_path):
+    finish(tmp_path / "run", config, source=0.75)
+    again = OmegaConf.create(config | {"resume": "never"})
+    assert run_in_sweep(lambda cfg, overrides: 0.5, again, []) == 0.5
 
 
 @pytest.mark.parametrize("error", [ValueError("τ is 0"), RuntimeError("τ is 0"), KeyError("τ is 0")])

@@ -15,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from ctc_lightning.evaluation.feature_cache import digest_of
 from ctc_lightning.paths import WANDB_ID
+from ctc_lightning.run_name import started_again
 
 _FLUSH = "x_transaction_log_flush_interval"  # seconds; of newer versions of W&B
 
@@ -37,7 +38,7 @@ class WandBRun(WandbLogger):
         group: of runs that belong together, as seeds do.
         tags: any words.
         offline: write files only; ``WANDB_MODE=offline`` does the same.
-        resume: the training's ``resume``; None: it begins.
+        resume: the training's ``resume``; None, ``never``: it begins, unless it is `started_again`.
         checkpoints: names of the checkpoints to log; none: no artefact.
         init_timeout: seconds to wait for W&B's server before training.
 
@@ -79,7 +80,7 @@ class WandBRun(WandbLogger):
         )
         del self._wandb_init["anonymous"]  # W&B warns of it
         self.run_dir = Path(run_dir)
-        self.goes_on = resume is not None
+        self.goes_on = started_again() or resume not in (None, "never")
         self.checkpoints = list(checkpoints)
         self.config: dict[str, Any] = {}
 

@@ -40,11 +40,11 @@ def run_in_sweep(
     run_dir.mkdir(parents=True, exist_ok=True)
     try:
         with _alone(run_dir):
-            if (done := finished_objectives(cfg)) is not None:
+            if cfg.resume != "never" and (done := finished_objectives(cfg)) is not None:
                 log.info("%s is finished.", run_dir.name)
                 return done[0] if len(done) == 1 else done
             further = [f"paths.run_dir='{run_dir}'", "hydra.mode=RUN"]  # with sweep=, they would sweep too
-            if cfg.resume is None and (run_dir / "checkpoints" / "last.ckpt").is_file():
+            if cfg.resume != "never" and (run_dir / "checkpoints" / "last.ckpt").is_file():
                 cfg = OmegaConf.merge(cfg, {"resume": "auto"})  # type: ignore[assignment]
                 further.append("resume=auto")
             resumed = "resume=auto" in further

@@ -1,0 +1,79 @@
+"""A run that is started again finds its directory; two runs never share one."""
+
+import sys
+
+import pytest
+
+from ctc_lightning.run_name import started, started_again
+
+STEP = {"SLURM_JOB_ID": "4711", "SLURM_STEP_ID": "0", "ENVIRONMENT": "BATCH"}  # within a batch script
+BATCH = {"SLURM_JOB_ID": "4711", "ENVIRONMENT": "BATCH"}
+RESTARTS = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """A function: be started in this environment, without a terminal."""
+    for name in (*STEP, *RESTARTS, "SLURM_PTY_PORT", "TORCHELASTIC_USE_AGENT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.isatty", lambda file: False)
+
+    def become(variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return become
+
+
+def test_a_run_of_no_job_is_named_by_the_time():
+    assert started("constant") == "constant"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"SLURM_JOB_ID": "4711", "SLURM_STEP_ID": str(2**32 - 6)},
+        {**STEP, "SLURM_PTY_PORT": "1234"},
+        {"SLURM_JOB_ID": "4711", "SLURM_STEP_ID": ""},
+        {"ENVIRONMENT": "BATCH"},
+    ],
+    ids=["salloc", "srun --pty", "no step", "another scheduler's"],
+)
+def test_runs_from_a_shell_are_named_by_the_time(variables, environment):
+    """There may be many of one command."""
+    environment(variables)
+    assert started("constant") == "constant"
+
+
+def test_a_terminal_within_a_batch_job_is_a_shell(environment, monkeypatch):
+    """As a notebook server that runs in one opens them."""
+    environment(BATCH)
+    monkeypatch.setattr("os.isatty", lambda file: file == 0)
+    assert started("constant") == "constant"
+
+
+@pytest.mark.parametrize(("variables", "step"), [(STEP, "0"), (BATCH, "batch")], ids=["srun", "batch"])
+def test_a_command_of_a_job_has_one_name_whenever_it_is_started(variables, step, environment, monkeypatch):
+    environment(variables)
+    names = set()
+    for overrides in (["seed=0"], ["seed=1"], ["seed=0"]):
+        monkeypatch.setattr(sys, "argv", ["train", *overrides])
+        names |= {started("now"), started("a second later")}
+    assert len(names) == 2
+    assert all(name.startswith(f"slurm_4711_{step}_") for name in names)
+
+
+def test_jobs_of_an_array_are_different_runs(environment):
+    environment(BATCH)
+    first = started("constant")
+    environment({"SLURM_JOB_ID": "4712"})
+    assert started("constant") != first
+
+
+@pytest.mark.parametrize("by", RESTARTS)
+def test_who_is_started_again_knows(by, environment):
+    assert not started_again()
+    environment({by: "0"})
+    assert not started_again()
+    environment({by: "2"})
+    assert started_again()
