@@ -29,7 +29,7 @@ LAYERS = [
     {"stage"},
     {"module"},
     {"callbacks", "loggers"},
-    {"analysis", "checkpoint", "checkpoint_io", "config_errors", "console"},
+    {"analysis", "checkpoint", "checkpoint_io", "config_errors", "console", "strategy"},
     {"sweep"},
     {"train", "transfer", "report", "prepare"},
     {"information", "export"},  # of what transfer finds

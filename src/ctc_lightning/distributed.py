@@ -3,6 +3,8 @@
 N: rows on this rank, W: ranks
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch import distributed as dist
@@ -38,6 +40,14 @@ def gather(*rows: Tensor, even: bool = False) -> tuple[Tensor, ...]:
     counts = torch.empty(world_size(), dtype=count.dtype, device=count.device)
     dist.all_gather_into_tensor(counts, count)
     return tuple(_gather_uneven(tensor, counts.tolist()) for tensor in rows)
+
+
+def gather_objects(mine: Any) -> list[Any]:
+    """What every rank has, rank 0's first; it is pickled, on all ranks at once."""
+    everyone = [mine] * world_size()
+    if world_size() > 1:
+        dist.all_gather_object(everyone, mine)
+    return everyone
 
 
 def _gather_even(tensor: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from ctc_lightning.batch import Batch
+from ctc_lightning.distributed import gather_objects
 from ctc_lightning.networks.evaluating import evaluating
 from ctc_lightning.networks.network import Network
 from ctc_lightning.optim.parameter_groups import parameter_groups, scaled_lr
@@ -123,14 +124,19 @@ class CTCModule(pl.LightningModule):
             self.stage.key_encoder.update(self.stage.encoder(self.network))
 
     def share_batch_norm(self) -> None:
-        """Take rank 0's running statistics before anything is measured, frozen or saved.
-
-        Without SyncBatchNorm each rank averages its own; one process has nothing to share.
-        """
+        """Take rank 0's running statistics at an epoch's end, before anything is measured or frozen."""
         if self.trainer.world_size > 1:
-            layers = [module for module in self.modules() if isinstance(module, _BatchNorm)]
-            for buffer in (buffer for layer in layers for buffer in layer.buffers(recurse=False)):
+            for buffer in self.running_statistics().values():
                 distributed.broadcast(buffer, src=0)
+
+    def running_statistics(self) -> dict[str, Tensor]:
+        """BatchNorm's buffers by name, of which each rank has its own: not those of SyncBatchNorm."""
+        return {
+            f"{name}.{key}": buffer
+            for name, layer in self.named_modules()
+            if isinstance(layer, _BatchNorm) and not isinstance(layer, nn.SyncBatchNorm)
+            for key, buffer in layer.named_buffers()
+        }
 
     # ---------------------------------------------------------------------------------------- stages
 
@@ -161,13 +167,19 @@ class CTCModule(pl.LightningModule):
                 stage.memory.fill(q_BD, stage.key_encoder(batch.key_view, q_BD), batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note the stage, which a run resumed within it must not begin again, and what a step is."""
+        """Note the stage, which a run resumed within it must not begin again, a step, each rank's own."""
         checkpoint["stage"] = self.stage_name
         checkpoint["global_batch"] = self.global_batch
+        if self.trainer.world_size > 1:
+            mine = {name: buffer.cpu() for name, buffer in self.running_statistics().items()}
+            checkpoint["running_statistics"] = gather_objects(mine)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Resume in the stage that was left."""
+        """Resume in the stage that was left; on as many ranks, each with its own running statistics."""
         self.stage_name = checkpoint["stage"]
+        of_ranks = checkpoint.get("running_statistics", [])
+        if len(of_ranks) == self.trainer.world_size:
+            checkpoint["state_dict"] |= of_ranks[self.trainer.global_rank]
 
     # -------------------------------------------------------------------------- optimizer and logs
 

@@ -78,7 +78,10 @@ def trainer_of(data):
         precision_plugin=SimpleNamespace(convert_input=lambda batch: batch),
         loggers=[Log()],
         callbacks=[],
-        strategy=SimpleNamespace(barrier=lambda name: None),
+        strategy=SimpleNamespace(
+            barrier=lambda name: None, broadcast=lambda value: value, root_device=torch.device("cpu")
+        ),
+        fit_loop=SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0))),
         global_step=0,
         current_epoch=0,
         max_epochs=7,
@@ -89,7 +92,7 @@ def module_of(num_pixels, num_classes):
     torch.manual_seed(0)
     network = Network(Backbone(num_pixels), None, num_classes=num_classes).train()
     network.backbone[3].eval()  # modes are mixed, as with a frozen part
-    return SimpleNamespace(network=network, device=torch.device("cpu"))
+    return SimpleNamespace(network=network, device=torch.device("cpu"), to=lambda device: None)
 
 
 @pytest.fixture
@@ -133,11 +136,26 @@ def features(module, data, images):
 # ------------------------------------------------------------------------------------------------------- when
 
 
+def finish(trainer, epochs):
+    """Epochs of ten steps."""
+    trainer.current_epoch, trainer.global_step = epochs, 10 * epochs
+    trainer.fit_loop.epoch_progress.current.processed = epochs
+
+
+def fit(callback, trainer, module, first=0):
+    """What Lightning calls from an epoch on."""
+    finish(trainer, first)
+    if first < 7:
+        callback.on_train_start(trainer, module)
+        for epoch in range(first, 7):
+            callback.on_train_epoch_start(trainer, module)
+            finish(trainer, epoch + 1)
+        callback.on_train_end(trainer, module)
+    callback.on_fit_end(trainer, module)
+
+
 def test_it_is_due_before_training_every_n_epochs_at_chosen_ones_and_at_the_end(callback, trainer, module):
-    callback.on_train_start(trainer, module)
-    for epoch in range(7):
-        trainer.current_epoch, trainer.global_step = epoch, 10 * (epoch + 1)
-        callback.on_train_epoch_end(trainer, module)
+    fit(callback, trainer, module)
     rows = callback.results.rows()
     assert list(dict.fromkeys((row.epoch, row.step) for row in rows)) == [
         (0, 0),
@@ -150,16 +168,47 @@ def test_it_is_due_before_training_every_n_epochs_at_chosen_ones_and_at_the_end(
 
 def test_a_resumed_run_does_not_probe_its_start_again_and_drops_later_rows(callback, trainer, module):
     for finished in (0, 1, 3):
+        finish(trainer, finished)
         callback.probe(trainer, module, finished)
-    trainer.current_epoch, trainer.global_step = 2, 20
+    trainer.loggers[0].rows.clear()
+    finish(trainer, 1)
     callback.on_train_start(trainer, module)
     assert {row.epoch for row in callback.results.rows()} == {0, 1}
+    callback.on_train_epoch_start(trainer, module)
+    assert trainer.loggers[0].rows == [], "it was measured already"
 
 
 def test_a_run_that_starts_anew_drops_what_was_there(callback, trainer, module):
     callback.probe(trainer, module, finished=3)
     callback.on_train_start(trainer, module)
-    assert {row.epoch for row in callback.results.rows()} == {0}
+    assert callback.results.rows() == []
+
+
+class Stopped(BaseException):
+    """In place of a signal's."""
+
+
+@pytest.mark.parametrize("stopped", [0, 3, 7])
+def test_a_probe_that_is_stopped_is_made_up_for_even_if_the_training_is_over(
+    stopped, callback, trainer, module, protocols
+):
+    def stop(task):
+        protocols["second"].measure = whole
+        raise Stopped
+
+    def watch(task):
+        if trainer.current_epoch == stopped:
+            return stop(task)
+        return whole(task)
+
+    whole, protocols["second"].measure = protocols["second"].measure, watch
+    with pytest.raises(Stopped):
+        fit(callback, trainer, module)
+    assert not {row.epoch for row in callback.results.rows()} & {stopped}
+    fit(callback, trainer, module, first=stopped)
+    moments = [(row.epoch, row.step) for row in callback.results.rows() if row.metric == "top1"]
+    assert sorted(set(moments)) == [(0, 0), (1, 10), (3, 30), (6, 60), (7, 70)]
+    assert len({moments.count(moment) for moment in moments}) == 1
 
 
 # ----------------------------------------------------------------------------------------------------- what

@@ -1,12 +1,14 @@
-"""A run that is told to go: SIGTERM or SIGUSR1 saves ``last.ckpt`` between two steps and ends the process."""
+"""A run that is told to go: a signal saves ``last.ckpt`` between two steps and ends the process."""
 
 import logging
 import os
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -16,7 +18,7 @@ from ctc_lightning.distributed import world_size
 
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the last one is submitit's
 _STORE_KEY = "ctc_lightning/leave_at"
 
 
@@ -30,32 +32,62 @@ class Preemption(pl.Callback):
 
     Args:
         dirpath: of ``last.ckpt``.
-        requeue: whether to call ``scontrol requeue`` where SLURM runs the job.
+        requeue: whether to call ``scontrol requeue`` where SLURM runs the job. Submitit queues its jobs again
+            by itself, in its own handler of SIGUSR2, which is called once all is saved.
     """
 
+    received: ClassVar[int | None] = None  # signals are the process's, not a trainer's
+
     def __init__(self, dirpath: str, *, requeue: bool = True) -> None:
-        self.path = Path(dirpath) / "last.ckpt"
+        self.path = Path(dirpath).resolve() / "last.ckpt"
         self.requeue = requeue
-        self.received: int | None = None
         self._leave_at: int | None = None
         self._launched: torch.cuda.Event | None = None
+        self._at_once = False
+        self._of_submitit: Any = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen; after Lightning, which would end the process in the middle of an epoch unsaved."""
-        self.received = self._leave_at = self._launched = None
+        Preemption.received = self._leave_at = self._launched = None
         if threading.current_thread() is threading.main_thread():
+            self._of_submitit = signal.getsignal(signal.SIGUSR2)
             for number in SIGNALS:
-                signal.signal(number, self._note)
+                signal.signal(number, lambda number, _: self._note(trainer, number))
         # Under DDP it broadcasts from the device, and waits for the answer, before every batch
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
-    def _note(self, number: int, frame: object) -> None:
-        self.received = number
+    def _note(self, trainer: pl.Trainer, number: int) -> None:
+        Preemption.received = number
+        if self._at_once:
+            self.leave_if_told(trainer)
+
+    @contextmanager
+    def at_once(self, trainer: pl.Trainer) -> Iterator[None]:
+        """Inside, if the training is saved as it is, a signal ends rank 0 at once, and with it all others."""
+        self._at_once = trainer.global_step == 0 or self._is_saved(trainer)
+        try:
+            if self._at_once:
+                self.leave_if_told(trainer)
+            yield
+        finally:
+            self._at_once = False
+
+    def leave_if_told(self, trainer: pl.Trainer) -> None:
+        """End rank 0 here, if it has got a signal."""
+        if self.received is not None and trainer.is_global_zero:
+            self._leave(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The epoch's own checkpoint has just been written."""
-        if self._is_time(trainer, begun=0):
+        """Leave before a stage begins, if the epoch's own checkpoint has just been written."""
+        if self._is_saved(trainer) and self._is_time(trainer, begun=0):
             self._leave(trainer)
+
+    def _is_saved(self, trainer: pl.Trainer) -> bool:
+        return any(
+            saved._last_global_step_saved == trainer.global_step and Path(saved.best_model_path) == self.path
+            for saved in trainer.checkpoint_callbacks
+            if isinstance(saved, pl.callbacks.ModelCheckpoint)
+        )
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -105,10 +137,31 @@ class Preemption(pl.Callback):
 
     def _leave(self, trainer: pl.Trainer) -> None:
         number = self.received or signal.SIGTERM
-        if trainer.is_global_zero and self.requeue and "SLURM_JOB_ID" in os.environ:
-            _requeue()
         log.info("Stopped by %s; resume=auto goes on.", signal.Signals(number).name)
+        if number == signal.SIGUSR2 and callable(self._of_submitit):
+            self._of_submitit(number, None)
+        elif trainer.is_global_zero and self.requeue and "SLURM_JOB_ID" in os.environ:
+            _requeue()
         raise SystemExit(128 + number)
+
+
+@contextmanager
+def interruptible(trainer: pl.Trainer) -> Iterator[None]:
+    """For work that may be done again: a signal ends it at once, not after it."""
+    with ExitStack() as stack:
+        for preemption in _preemptions(trainer):
+            stack.enter_context(preemption.at_once(trainer))
+        yield
+
+
+def leave_if_told(trainer: pl.Trainer) -> None:
+    """A signal after the last step has found nothing more to save; but no other training shall begin."""
+    for preemption in _preemptions(trainer):
+        preemption.leave_if_told(trainer)
+
+
+def _preemptions(trainer: pl.Trainer) -> list[Preemption]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, Preemption)]  # type: ignore[attr-defined]
 
 
 def _requeue() -> None:

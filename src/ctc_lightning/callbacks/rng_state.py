@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch import distributed as dist
 
-from ctc_lightning.distributed import rank, world_size
+from ctc_lightning.distributed import gather_objects, rank
 
 
 class RandomState(pl.Callback):
@@ -23,11 +22,7 @@ class RandomState(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Every rank's state, gathered."""
-        states: list[Any] = [_state()]
-        if world_size() > 1:
-            states = [None] * world_size()
-            dist.all_gather_object(states, _state())
-        return {"ranks": states}
+        return {"ranks": gather_objects(_state())}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training starts."""
