@@ -52,6 +52,11 @@ def forget_last(run_dir: Path) -> None:
     (run_dir / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
 
 
+def finished_steps(path: Path) -> int:
+    """How many optimizer steps a checkpoint's training has made."""
+    return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+
+
 # How the same images are reached, which the weights do not depend on
 _INCIDENTAL = (
     "data.root",

@@ -19,9 +19,17 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed as dist
 
-from ctc_lightning.checkpoint import check_fits, check_unchanged, checkpoint_to_resume, forget_last
+from ctc_lightning.callbacks.preemption import leave_if_told
+from ctc_lightning.checkpoint import (
+    check_fits,
+    check_unchanged,
+    checkpoint_to_resume,
+    finished_steps,
+    forget_last,
+)
 from ctc_lightning.config_errors import plain_errors, refuse_unused
 from ctc_lightning.console import set_up_console
+from ctc_lightning.loggers import MetricsCSV
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks.evaluating import evaluating
 from ctc_lightning.paths import config_dir
@@ -158,6 +166,8 @@ def train(cfg: DictConfig) -> float | tuple[float, ...]:
         if checkpoint is None:
             forget_last(run_dir)
     for logger in trainer.loggers:
+        if isinstance(logger, MetricsCSV):
+            logger.begin_at(0 if checkpoint is None else finished_steps(checkpoint))
         logger.log_hyperparams(plain(cfg))
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if "val/top1" not in trainer.callback_metrics:  # the resumed run was over
@@ -167,6 +177,7 @@ def train(cfg: DictConfig) -> float | tuple[float, ...]:
         return math.nan
     source = float(trainer.callback_metrics.get("val/top1", math.nan))
     values = final_objectives(cfg.objectives, source, run_dir)
+    leave_if_told(trainer)
     return values[0] if len(values) == 1 else values
 
 
@@ -184,10 +195,10 @@ def run(cfg: DictConfig) -> Any:
 def one_training(cfg: DictConfig, overrides: Sequence[str]) -> float | tuple[float, ...]:
     """Train, if the command line is no contradiction; the process can do so again afterwards."""
     refuse_unused(cfg, overrides)
-    try:
-        return train(cfg)
-    finally:
-        disband()
+    disband()  # of a sweep's job that has failed
+    values = train(cfg)
+    disband()
+    return values
 
 
 def disband() -> None:
