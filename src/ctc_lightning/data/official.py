@@ -16,8 +16,8 @@ from ctc_lightning.data.splits import digest, draw, hold_out
 log = logging.getLogger(__name__)
 
 _ABSENT = {
-    "val": "validation uses the test images, as data.val_share is 0, so what it chooses (best.ckpt, the winner "
-    "of a sweep) has seen the test; set data.val_share=0.1 to hold out training images instead",
+    "val": "validation uses the test images, as data.val_share is 0, so what it chooses (best.ckpt, the "
+    "winner of a sweep) has seen the test; set data.val_share=0.1 to hold out training images instead",
     "test": "there are no test images, so the test uses the validation images, and what these choose "
     "(best.ckpt, the winner of a sweep) looks better than it is; add a test split",
 }
