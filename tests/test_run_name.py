@@ -4,17 +4,21 @@ import sys
 
 import pytest
 
-from ctc_lightning.run_name import started, started_again
+from ctc_lightning.run_name import num_started, started, started_again
 
 STEP = {"SLURM_JOB_ID": "4711", "SLURM_STEP_ID": "0", "ENVIRONMENT": "BATCH"}  # within a batch script
 BATCH = {"SLURM_JOB_ID": "4711", "ENVIRONMENT": "BATCH"}
 RESTARTS = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+OTHERS = (
+    *RESTARTS, "SLURM_PTY_PORT", "SLURM_STEP_NUM_TASKS",
+    "TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "WORLD_SIZE",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     """A function: be started in this environment, without a terminal."""
-    for name in (*STEP, *RESTARTS, "SLURM_PTY_PORT", "TORCHELASTIC_USE_AGENT_STORE"):
+    for name in (*STEP, *OTHERS):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.isatty", lambda file: False)
 
@@ -68,6 +72,23 @@ def test_jobs_of_an_array_are_different_runs(environment):
     first = started("constant")
     environment({"SLURM_JOB_ID": "4712"})
     assert started("constant") != first
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, 1),
+        ({**STEP, "SLURM_STEP_NUM_TASKS": "4"}, 4),
+        ({**STEP, "SLURM_STEP_NUM_TASKS": "4", "SLURM_PTY_PORT": "1234"}, 1),
+        ({"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2"}, 2),
+        ({**STEP, "SLURM_STEP_NUM_TASKS": "2", "TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "16"}, 16),
+        ({"WORLD_SIZE": "2"}, 1),
+    ],
+    ids=["neither", "srun", "srun -n 4 --pty", "torchrun", "both", "Lightning"],
+)
+def test_the_processes_that_others_started_are_counted(variables, expected, environment):
+    environment(variables)
+    assert num_started() == expected
 
 
 @pytest.mark.parametrize("by", RESTARTS)

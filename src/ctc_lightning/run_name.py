@@ -46,6 +46,14 @@ def _slurm_step() -> str | None:
     return "batch" if os.environ.get("ENVIRONMENT") == "BATCH" else None  # as SLURM sets it in a batch script
 
 
+def num_started() -> int:
+    """Processes that srun or torchrun started for this command; 1 without them."""
+    by_srun = (_slurm_step() or "").isdecimal()
+    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    counts = {"SLURM_STEP_NUM_TASKS": by_srun, "WORLD_SIZE": by_torchrun}
+    return max(int(os.environ.get(name, "1")) if known else 1 for name, known in counts.items())
+
+
 def started_again() -> bool:
     """Whether SLURM has queued this job, or torchrun started these ranks, again: the same run goes on."""
     restarts = (os.environ.get(f"{by}_RESTART_COUNT", "0") for by in ("SLURM", "TORCHELASTIC"))

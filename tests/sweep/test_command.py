@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 GRID = ["hydra.sweep.dir=grid", "model.temperature=0.1,0.2,-1"]
 JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
@@ -122,3 +123,36 @@ def test_a_failed_trial_does_not_end_the_search(sweep_here, tmp_path):
     other = sweep_here(*search, "model.temperature=choice(0.1,0.3)")
     assert other.returncode == 2
     assert "holds another sweep: model.temperature was choice(0.1,-1)" in other.stderr
+
+
+def test_a_sweep_of_a_batch_script_goes_on_when_its_job_is_queued_again(sweep_here, tmp_path, monkeypatch):
+    """Nobody names its folder."""
+    for name, value in {"SLURM_JOB_ID": "4711", "ENVIRONMENT": "BATCH"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_STEP_ID", raising=False)
+    monkeypatch.setattr("os.isatty", lambda file: False)
+    assert "is finished." not in sweep_here("model.temperature=0.1,0.2").stdout
+    again = sweep_here("model.temperature=0.1,0.2")
+    assert (again.returncode, again.stdout.count("is finished.")) == (0, 2)
+    assert sweep_here("model.temperature=0.1").returncode == 0
+    one, other = sorted((tmp_path / "runs" / "sweeps").iterdir())
+    assert {len(runs(one)), len(runs(other))} == {2, 1}
+
+
+@pytest.mark.parametrize("launcher", [JOBLIB, ["hydra/launcher=submitit_local"]], ids=["joblib", "submitit"])
+def test_the_jobs_of_a_sweep_in_other_processes_are_in_one_folder(launcher, sweep, tmp_path):
+    """It is named once, before them, by the time: they begin in other seconds."""
+    done = sweep(*launcher, "model.temperature=0.1,0.2")
+    assert (done.returncode, done.stderr) == (0, "")
+    (folder,) = (tmp_path / "runs" / "sweeps").iterdir()
+    assert set(runs(folder)) == {"0.1", "0.2"}
+
+
+def test_a_sweep_is_refused_on_several_ranks(sweep_here, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for search in ([], SEARCH):
+        done = sweep_here(*search, "hydra.sweep.dir=grid", "model.temperature=0.1,0.2")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("error: srun or torchrun started 2 processes, and a sweep is one")
+    assert not (tmp_path / "grid").exists()

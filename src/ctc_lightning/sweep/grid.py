@@ -9,6 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from ctc_lightning.console import set_up_console
 from ctc_lightning.sweep.failures import failed, refuse_failed
+from ctc_lightning.sweep.job import refuse_ranks
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +31,11 @@ class GridSweeper(BasicSweeper):
         """Run all jobs.
 
         Raises:
+            ValueError: this is one of several ranks.
             SweepError: some failed; all others are finished.
         """
         set_up_console()
+        refuse_ranks()
         assert self.config is not None
         launcher: Any = self.launcher
         folder = self.config.hydra.sweep.dir

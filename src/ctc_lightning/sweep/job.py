@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from ctc_lightning.checkpoint import changes
 from ctc_lightning.config_errors import USERS_MISTAKES, explain
 from ctc_lightning.console import set_up_console
+from ctc_lightning.run_name import num_started
 from ctc_lightning.sweep.failures import JobError
 from ctc_lightning.sweep.objectives import read_objectives
 
@@ -39,6 +40,7 @@ def run_in_sweep(
     run_dir = Path(cfg.paths.run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     try:
+        refuse_ranks()
         with _alone(run_dir):
             if cfg.resume != "never" and (done := finished_objectives(cfg)) is not None:
                 log.info("%s is finished.", run_dir.name)
@@ -59,6 +61,19 @@ def run_in_sweep(
     # Out of the block: the error's frames, and the memory that they hold, are gone before the next job
     sys.stderr.write(f"error: {run_dir.name}: {sentence}\n")
     raise JobError(sentence)
+
+
+def refuse_ranks() -> None:
+    """Refuse to sweep as one of several ranks, which would wait for each other's runs.
+
+    Raises:
+        ValueError: srun or torchrun started several.
+    """
+    if (ranks := num_started()) > 1:
+        raise ValueError(
+            f"srun or torchrun started {ranks} processes, and a sweep is one, whose jobs start their own; start "
+            "it as one, with trainer=ddp for jobs on several GPUs."
+        )
 
 
 def finished_objectives(cfg: DictConfig) -> tuple[float, ...] | None:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.console import set_up_console
 from ctc_lightning.sweep.failures import failed, refuse_failed
+from ctc_lightning.sweep.job import refuse_ranks
 from ctc_lightning.sweep.space import distribution_of, load_optuna
 from ctc_lightning.sweep.study import Study, overrides_of
 
@@ -66,10 +67,12 @@ class OptunaSweeper(Sweeper):
         """Run trials until there are enough, then write the front.
 
         Raises:
-            ValueError: there is nothing to search; the folder is another process's, or another sweep's.
+            ValueError: this is one of several ranks; there is nothing to search; the folder is another
+                process's, or another sweep's.
             SweepError: some failed; all others are finished.
         """
         set_up_console()
+        refuse_ranks()
         assert self.config is not None
         assert self.launcher is not None
         folder = Path(self.config.hydra.sweep.dir)
