@@ -71,8 +71,8 @@ def refuse_ranks() -> None:
     """
     if (ranks := num_started()) > 1:
         raise ValueError(
-            f"srun or torchrun started {ranks} processes, and a sweep is one, whose jobs start their own; start "
-            "it as one, with trainer=ddp for jobs on several GPUs."
+            f"srun or torchrun started {ranks} processes, and a sweep is one, whose jobs start their own; "
+            "start it as one, with trainer=ddp for jobs on several GPUs."
         )
 
 
