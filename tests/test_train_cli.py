@@ -157,7 +157,7 @@ def sweep(tmp_path, monkeypatch):
 
     def runs(*arguments):
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards, as is the next
-        monkeypatch.setattr(sys, "argv", ["train.py", "-m", *arguments, f"hydra.sweep.dir={tmp_path}"])
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments, f"hydra.sweep.dir={tmp_path}"])
         program.main()
         return sorted(path.parent for path in tmp_path.rglob("results.csv"))
 
@@ -166,7 +166,7 @@ def sweep(tmp_path, monkeypatch):
 
 def test_a_sweep_makes_a_readable_folder_for_every_combination(sweep):
     temperatures, sizes = (0.1, 0.2), (64, 128)
-    made = sweep(*SHORT, "model.temperature=0.1,0.2", "model.queue_size=64,128")
+    made = sweep("-m", *SHORT, "model.temperature=0.1,0.2", "model.queue_size=64,128")
     assert len(made) == 4
     found = set()
     for run_dir in made:
@@ -177,6 +177,10 @@ def test_a_sweep_makes_a_readable_folder_for_every_combination(sweep):
         )
         assert set(results(run_dir).run) == {run_dir.name}
     assert found == set(product(temperatures, sizes))
+
+
+def test_a_sweep_is_asked_for_anywhere_in_the_command(sweep):
+    assert len(sweep(*SHORT, "-m", "seed=3,4")) == 2
 
 
 def test_a_sweep_over_processes_and_seeds(tmp_path):

@@ -214,6 +214,8 @@ def main() -> None:
 
     A sweep of which jobs failed ends with exit code 1.
     """
+    # Hydra takes flags before and after the settings, not between them
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
         with plain_errors("train"):
             run()
