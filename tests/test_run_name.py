@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ctc_lightning.run_name import num_started, started, started_again
+from ctc_lightning.run_name import num_started, short, started, started_again
 
 STEP = {"SLURM_JOB_ID": "4711", "SLURM_STEP_ID": "0", "ENVIRONMENT": "BATCH"}  # within a batch script
 BATCH = {"SLURM_JOB_ID": "4711", "ENVIRONMENT": "BATCH"}
@@ -98,3 +98,13 @@ def test_who_is_started_again_knows(by, environment):
     assert not started_again()
     environment({by: "2"})
     assert started_again()
+
+
+@pytest.mark.parametrize("character", ["k", "ü", "λ"])
+def test_a_sweeps_folders_have_names_that_file_systems_take(character, tmp_path):
+    long = character * 400
+    names = {short(name) for name in ("seed=0", long, f"{long},seed=0", f"{long},seed=1")}
+    assert "seed=0" in names
+    for name in names:
+        (tmp_path / name).mkdir()
+    assert len(names) == 4

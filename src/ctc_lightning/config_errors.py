@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ctc_lightning.paths import config_dir
 
-USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationException, ValueError)
+USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationException, ValueError, OSError)
 
 # Further ranks inherit what rank 0 sets below
 _WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ

@@ -1,18 +1,18 @@
 """Where the configuration is (the wheel's copy, else the checkout's ``conf/``), and what loggers write."""
 
+import shutil
+import textwrap
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from ctc_lightning.run_name import started
+from ctc_lightning.run_name import short, started
 
 _PACKAGE = Path(__file__).resolve().parent
 
 # Below a run's directory
 TENSORBOARD = "tensorboard"  # the folder of event files
 WANDB_ID = Path("wandb") / "ctc_run_id"  # the file that keeps the id of its W&B run
-
-OmegaConf.register_new_resolver("started", started, use_cache=True, replace=True)  # where conf/ is read
 
 
 def config_dir() -> Path:
@@ -26,3 +26,25 @@ def config_dir() -> Path:
         if (folder / "train.yaml").is_file():
             return folder
     raise FileNotFoundError(f"no train.yaml in {' or '.join(map(str, candidates))}; reinstall ctc_lightning.")
+
+
+def choices(*groups: str) -> str:
+    """Lines for a ``--help``: each group of the configuration and its files, wrapped to the terminal."""
+    width, indent = min(shutil.get_terminal_size().columns, 100), max(map(len, groups), default=0) + 4
+    return "\n".join(
+        textwrap.fill(
+            ", ".join(sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))),
+            width,
+            initial_indent=f"  {group}".ljust(indent),
+            subsequent_indent=" " * indent,
+            break_on_hyphens=False,
+        )
+        for group in groups
+    )
+
+
+# What conf/ calls
+OmegaConf.register_new_resolver("started", started, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("short", short, replace=True)
+OmegaConf.register_new_resolver("choices", choices, replace=True)
+OmegaConf.register_new_resolver("conf", lambda: str(config_dir()), replace=True)

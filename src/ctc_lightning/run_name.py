@@ -1,4 +1,4 @@
-"""A run's name, the same on all ranks and when it is started again: ``${started:…}`` in conf/train.yaml."""
+"""A run's name, the same on all ranks and when it is started again: what conf/train.yaml calls for it."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ from torch import distributed as dist
 
 _STEPS_OF_JOBS = 2**32 - 16  # SLURM's numbers from here on are no step's: shells and batch scripts
 _STORE_KEY = "ctc_lightning/started"
+_MAX_BYTES = 200  # of a file's name; systems allow 255
 
 
 def started(pattern: str) -> str:
@@ -33,6 +34,14 @@ def started(pattern: str) -> str:
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(minutes=5))
     return store.compare_set(_STORE_KEY, "", now).decode()
+
+
+def short(name: str) -> str:
+    """A folder's name that file systems take: what is longer than 200 bytes is cut, and ends with its digest."""
+    if len(name.encode()) <= _MAX_BYTES:
+        return name
+    digest = blake2b(name.encode(), digest_size=4).hexdigest()
+    return f"{name.encode()[: _MAX_BYTES - 9].decode(errors='ignore')}_{digest}"
 
 
 def _slurm_step() -> str | None:
