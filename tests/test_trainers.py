@@ -130,6 +130,14 @@ def test_shared_batch_statistics_without_gpus_are_refused(configuration):
         build(cfg)
 
 
+@pytest.mark.parametrize(
+    "given", [["trainer.devices=2"], ["trainer=ddp_sim", "trainer.strategy.broadcast_buffers=true"]]
+)
+def test_processes_that_would_send_each_other_the_memory_are_refused(given, configuration):
+    with pytest.raises(ValueError, match=r"these 2 processes sends every buffer.*; take trainer=ddp "):
+        build(configuration("debug=fast", *given))
+
+
 REFERENCE = ["model=ctc_two_stage_reference", "model.num_negatives=16"]
 BARE = "trainer.strategy.find_unused_parameters=false"
 

@@ -37,7 +37,7 @@ def started(pattern: str) -> str:
 
 
 def short(name: str) -> str:
-    """A folder's name that file systems take: what is longer than 200 bytes is cut, and ends with its digest."""
+    """A folder's name that file systems take: one of more than 200 bytes is cut, and ends with its digest."""
     if len(name.encode()) <= _MAX_BYTES:
         return name
     digest = blake2b(name.encode(), digest_size=4).hexdigest()

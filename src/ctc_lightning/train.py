@@ -138,6 +138,12 @@ def check_strategy(trainer: pl.Trainer, module: CTCModule) -> None:
             "trainer.sync_batchnorm=true needs GPUs, and this training is on the CPU; set it false, or take "
             "trainer=ddp_sim."
         )
+    if strategy._ddp_kwargs.get("broadcast_buffers", True):
+        raise ValueError(
+            f"the strategy of these {trainer.world_size} processes sends every buffer, all of the memory, to "
+            "each of them in each step; take trainer=ddp (on the CPU ddp_sim), or set "
+            "trainer.strategy.broadcast_buffers=false."
+        )
     used = [set(stage.heads(module.network)) for stage in module.stages.values()]  # type: ignore[operator]
     everywhere = set.union(*used, set((module.network.projector or torch.nn.Module()).parameters()))
     if any(heads != everywhere for heads in used) and not strategy._ddp_kwargs.get("find_unused_parameters"):
