@@ -14,10 +14,30 @@ import pytest
 import pytorch_lightning as pl
 
 from ctc_lightning.evaluation import KNearestNeighbours
-from test_resume import MODELS, STEPS, assert_equal_ends, assert_equal_weights, load, preempt, run_there, same
+from test_resume import (
+    MODELS,
+    STEPS,
+    assert_equal_ends,
+    assert_equal_weights,
+    load,
+    preempt,
+    run_here,
+    run_there,
+    same,
+)
 
 QUEUE = MODELS["ctc_queue"].split()
-TWO_RANKS = ["trainer=ddp_sim", "data.batch_size=32"]
+PROBED = [
+    *QUEUE,
+    "callbacks.transfer_probe.protocols.knn._target_=test_told_to_go.SlowProbe",
+    "callbacks.transfer_probe.also_at=[]",
+]
+TWO_RANKS = [
+    *PROBED,
+    "trainer=ddp_sim",
+    "data.batch_size=32",
+    "model.stages.contrast.key_encoder.batch_norm=running",  # by each rank's own statistics
+]
 
 
 class SlowProbe(KNearestNeighbours):
@@ -54,6 +74,15 @@ class Theirs(pl.Callback):
         )
 
 
+def run(run_dir, *overrides):
+    """Train to the end: several ranks in processes of their own."""
+    if "trainer=ddp_sim" not in overrides:
+        run_here(run_dir, *overrides)
+        return
+    ended = run_there(run_dir, *overrides)
+    assert ended.returncode == 0, ended.stderr
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Runs that were never stopped, trained once each."""
@@ -62,8 +91,7 @@ def whole(tmp_path_factory):
     def directory(*overrides):
         if overrides not in done:
             done[overrides] = tmp_path_factory.mktemp("whole") / "run"
-            ended = run_there(done[overrides], *overrides)
-            assert ended.returncode == 0, ended.stderr
+            run(done[overrides], *overrides)
         return done[overrides]
 
     return directory
@@ -82,14 +110,13 @@ def scontrol(tmp_path, monkeypatch):
     return tmp_path / "requeued"
 
 
-@pytest.mark.parametrize("measurement", [4, 6])
-@pytest.mark.parametrize("ranks", [[], TWO_RANKS], ids=["one rank", "two ranks"])
+@pytest.mark.parametrize(
+    ("measurement", "overrides"), [(4, PROBED), (6, PROBED), (4, TWO_RANKS)], ids=["one", "end", "two ranks"]
+)
 def test_sigterm_in_a_long_probe_ends_it_at_once_and_the_resumed_run_makes_up_for_it(
-    measurement, ranks, whole, tmp_path, scontrol, monkeypatch
+    measurement, overrides, whole, tmp_path, scontrol, monkeypatch
 ):
     """Two labels each, at epochs 0, 2 and 4: the signal comes with the second one's."""
-    slow = "callbacks.transfer_probe.protocols.knn._target_=test_told_to_go.SlowProbe"
-    overrides = [*QUEUE, *ranks, slow, "callbacks.transfer_probe.also_at=[]"]
     with monkeypatch.context() as patch:
         patch.setenv("STOP_AT", str(measurement))
         began = time.monotonic()
@@ -98,8 +125,7 @@ def test_sigterm_in_a_long_probe_ends_it_at_once_and_the_resumed_run_makes_up_fo
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert scontrol.read_text() == "requeue 123\n"
     assert load(tmp_path / "run")["global_step"] == STEPS * (measurement - 2)  # of the epoch that was probed
-    resumed = run_there(tmp_path / "run", *overrides, "resume=auto")
-    assert resumed.returncode == 0, resumed.stderr
+    run(tmp_path / "run", *overrides, "resume=auto")
     assert_equal_ends(tmp_path / "run", whole(*overrides))
 
 
@@ -107,21 +133,19 @@ def test_sigterm_in_a_long_probe_ends_it_at_once_and_the_resumed_run_makes_up_fo
 def test_without_a_checkpoint_of_each_epoch_one_is_written_all_the_same(moment, whole, tmp_path):
     """The signal comes in an epoch's last step."""
     overrides = [*QUEUE, "callbacks.last=null"]
-    stopped = run_there(tmp_path / "run", *overrides, preempt(*moment, signal.SIGTERM))
-    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    with pytest.raises(SystemExit):
+        run_here(tmp_path / "run", *overrides, preempt(*moment, signal.SIGTERM))
     assert load(tmp_path / "run")["global_step"] == STEPS * (moment[0] + 1)
-    resumed = run_there(tmp_path / "run", *overrides, "resume=auto")
-    assert resumed.returncode == 0, resumed.stderr
+    run(tmp_path / "run", *overrides, "resume=auto")
     found, expected = (load(folder, "epoch_004") for folder in (tmp_path / "run", whole(*QUEUE)))
     for part in ("state_dict", "optimizer_states", "global_step"):
         assert same(found[part], expected[part]), f"{part} differs"
 
 
 def test_a_signal_in_the_last_step_of_all_leaves_only_the_last_probe_to_do(whole, tmp_path):
-    stopped = run_there(tmp_path / "run", *QUEUE, preempt(3, 1, signal.SIGTERM))
-    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
-    resumed = run_there(tmp_path / "run", *QUEUE, "resume=auto")
-    assert resumed.returncode == 0, resumed.stderr
+    with pytest.raises(SystemExit):
+        run_here(tmp_path / "run", *QUEUE, preempt(3, 1, signal.SIGTERM))
+    run(tmp_path / "run", *QUEUE, "resume=auto")
     assert_equal_ends(tmp_path / "run", whole(*QUEUE))
 
 
@@ -141,34 +165,29 @@ def test_submitits_own_signal_saves_first_and_leaves_the_queueing_to_submitit(wh
     assert (tmp_path / "theirs").read_text() == "requeued"
     assert not scontrol.exists()
     assert load(tmp_path / "run")["global_step"] == STEPS + 1
-    resumed = run_there(tmp_path / "run", *QUEUE, "resume=auto")
-    assert resumed.returncode == 0, resumed.stderr
+    run(tmp_path / "run", *QUEUE, "resume=auto")
     assert_equal_weights(tmp_path / "run", whole(*QUEUE))
 
 
 def test_running_statistics_of_each_rank_go_on_within_an_epoch(whole, tmp_path):
     """The key encoder normalises by its own, so that another rank's would give other keys."""
-    overrides = [*QUEUE, *TWO_RANKS, "model.stages.contrast.key_encoder.batch_norm=running"]
-    stopped = run_there(tmp_path / "run", *overrides, preempt(1, 0, signal.SIGTERM, rank=1))
+    stopped = run_there(tmp_path / "run", *TWO_RANKS, preempt(1, 0, signal.SIGTERM, rank=1))
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert load(tmp_path / "run")["global_step"] % STEPS, "it was to stop within an epoch"
     mine, theirs = load(tmp_path / "run")["running_statistics"]
     assert any((mine[name] != theirs[name]).any() for name in mine), "nothing to tell ranks apart"
-    resumed = run_there(tmp_path / "run", *overrides, "resume=auto")
-    assert resumed.returncode == 0, resumed.stderr
-    assert_equal_weights(tmp_path / "run", whole(*overrides))
+    run(tmp_path / "run", *TWO_RANKS, "resume=auto")
+    assert_equal_weights(tmp_path / "run", whole(*TWO_RANKS))
 
 
 def test_a_disk_that_is_full_ends_both_ranks_and_leaves_the_last_good_checkpoint(whole, tmp_path):
-    overrides = [*QUEUE, *TWO_RANKS]
     full = "+callbacks.full={_target_:test_told_to_go.FullDisk,epoch:2}"
     began = time.monotonic()
-    stopped = run_there(tmp_path / "run", *overrides, full)
+    stopped = run_there(tmp_path / "run", *TWO_RANKS, full)
     assert stopped.returncode == 2, stopped.stderr
     assert time.monotonic() - began < 60
     assert "could not be written" in stopped.stderr
     assert "make room, then resume=auto." in stopped.stderr
     assert "Traceback" not in stopped.stderr
-    resumed = run_there(tmp_path / "run", *overrides, "resume=auto")
-    assert resumed.returncode == 0, resumed.stderr
-    assert_equal_weights(tmp_path / "run", whole(*overrides))
+    run(tmp_path / "run", *TWO_RANKS, "resume=auto")
+    assert_equal_weights(tmp_path / "run", whole(*TWO_RANKS))
