@@ -137,6 +137,7 @@ class Preemption(pl.Callback):
 
     def _leave(self, trainer: pl.Trainer) -> None:
         number = self.received or signal.SIGTERM
+        Preemption.received = None
         log.info("Stopped by %s; resume=auto goes on.", signal.Signals(number).name)
         if number == signal.SIGUSR2 and callable(self._of_submitit):
             self._of_submitit(number, None)
