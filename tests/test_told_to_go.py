@@ -99,10 +99,10 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def scontrol(tmp_path, monkeypatch):
-    """A SLURM job, and the file that its ``scontrol`` writes."""
+    """A SLURM job, and the file that its ``scontrol`` writes, upon which SLURM signals the job."""
     tool = tmp_path / "bin" / "scontrol"
     tool.parent.mkdir()
-    tool.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/requeued\n')
+    tool.write_text(f'#!/bin/sh\nkill -TERM $PPID\nsleep ${{SLOWLY:-0}}\necho "$@" >> {tmp_path}/requeued\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "123")
@@ -116,15 +116,16 @@ def scontrol(tmp_path, monkeypatch):
 def test_sigterm_in_a_long_probe_ends_it_at_once_and_the_resumed_run_makes_up_for_it(
     measurement, overrides, whole, tmp_path, scontrol, monkeypatch
 ):
-    """Two labels each, at epochs 0, 2 and 4: the signal comes with the second one's."""
-    with monkeypatch.context() as patch:
-        patch.setenv("STOP_AT", str(measurement))
-        began = time.monotonic()
-        stopped = run_there(tmp_path / "run", *overrides)
-        assert time.monotonic() - began < 60
-    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
-    assert scontrol.read_text() == "requeue 123\n"
-    assert load(tmp_path / "run")["global_step"] == STEPS * (measurement - 2)  # of the epoch that was probed
+    """Two labels each, at epochs 0, 2 and 4: a signal comes with the second, and when it is repeated."""
+    for times, (nth, *resume) in enumerate([(measurement,), (1, "resume=auto")], start=1):
+        with monkeypatch.context() as patch:
+            patch.setenv("STOP_AT", str(nth))
+            began = time.monotonic()
+            stopped = run_there(tmp_path / "run", *overrides, *resume)
+            assert time.monotonic() - began < 60
+        assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+        assert scontrol.read_text() == "requeue 123\n" * times
+        assert load(tmp_path / "run")["global_step"] == STEPS * (measurement - 2)  # of the probed epoch
     run(tmp_path / "run", *overrides, "resume=auto")
     assert_equal_ends(tmp_path / "run", whole(*overrides))
 
@@ -169,10 +170,17 @@ def test_submitits_own_signal_saves_first_and_leaves_the_queueing_to_submitit(wh
     assert_equal_weights(tmp_path / "run", whole(*QUEUE))
 
 
-def test_running_statistics_of_each_rank_go_on_within_an_epoch(whole, tmp_path):
-    """The key encoder normalises by its own, so that another rank's would give other keys."""
+def test_one_signalled_rank_is_enough_and_two_go_on_within_an_epoch_as_if_never_stopped(
+    whole, tmp_path, scontrol, monkeypatch
+):
+    """The rank that has nothing to queue waits for the other, which takes longer than ranks have to end.
+
+    Key encoders normalise by their rank's running statistics: another rank's would give other keys.
+    """
+    monkeypatch.setenv("SLOWLY", "12")
     stopped = run_there(tmp_path / "run", *TWO_RANKS, preempt(1, 0, signal.SIGTERM, rank=1))
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    assert scontrol.read_text() == "requeue 123\n"
     assert load(tmp_path / "run")["global_step"] % STEPS, "it was to stop within an epoch"
     mine, theirs = load(tmp_path / "run")["running_statistics"]
     assert any((mine[name] != theirs[name]).any() for name in mine), "nothing to tell ranks apart"
@@ -189,5 +197,6 @@ def test_a_disk_that_is_full_ends_both_ranks_and_leaves_the_last_good_checkpoint
     assert "could not be written" in stopped.stderr
     assert "make room, then resume=auto." in stopped.stderr
     assert "Traceback" not in stopped.stderr
-    run(tmp_path / "run", *TWO_RANKS, "resume=auto")
-    assert_equal_weights(tmp_path / "run", whole(*TWO_RANKS))
+    found, expected = load(tmp_path / "run"), load(whole(*TWO_RANKS), "epoch_002")
+    for part in ("state_dict", "optimizer_states", "running_statistics", "global_step"):
+        assert same(found[part], expected[part]), f"{part} differs"

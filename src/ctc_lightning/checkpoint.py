@@ -47,9 +47,10 @@ def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
     return origin
 
 
-def forget_last(run_dir: Path) -> None:
-    """Remove ``last.ckpt`` of the run that this one replaces: started again, it must not go on with that."""
-    (run_dir / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+def forget_checkpoints(run_dir: Path) -> None:
+    """Remove those of the run that this one replaces: they must not be resumed or measured as its own."""
+    for path in (run_dir / "checkpoints").glob("*.ckpt"):
+        path.unlink()
 
 
 def finished_steps(path: Path) -> int:

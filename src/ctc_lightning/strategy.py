@@ -58,24 +58,27 @@ class Launcher(_SubprocessScriptLauncher):
         self, function: Callable[..., Any], *args: Any, trainer: pl.Trainer | None = None, **kwargs: Any
     ) -> Any:
         """Call the function on this rank, with the others beside it."""
-        if self.cluster_environment.creates_processes_externally:
-            return super().launch(function, *args, trainer=trainer, **kwargs)
-        self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
-        self._call_children_scripts()
-        has_failed = threading.Event()
-        threading.Thread(target=self._watch, args=[has_failed], daemon=True).start()
-        _set_num_threads_if_needed(num_processes=self.num_processes)
+        if not self.procs:
+            if self.cluster_environment.creates_processes_externally:
+                return super().launch(function, *args, trainer=trainer, **kwargs)
+            self.cluster_environment.validate_settings(
+                num_devices=self.num_processes, num_nodes=self.num_nodes
+            )
+            self._call_children_scripts()
+            self._has_failed = threading.Event()
+            threading.Thread(target=self._watch, daemon=True).start()
+            _set_num_threads_if_needed(num_processes=self.num_processes)
         try:
             return function(*args, **kwargs)
         except BaseException:
-            has_failed.set()
+            self._has_failed.set()
             self.kill(signal.SIGKILL)
             raise
 
-    def _watch(self, has_failed: threading.Event) -> None:
-        while not has_failed.wait(1.0):
+    def _watch(self) -> None:
+        while not self._has_failed.wait(1.0):
             codes = [process.poll() for process in self.procs]
-            if any(codes) and not has_failed.wait(_PATIENCE):
+            if any(codes) and not self._has_failed.wait(_PATIENCE):
                 log.error(
                     "A process of this training ended with %s; all are ended.", next(filter(None, codes))
                 )

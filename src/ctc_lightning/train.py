@@ -25,7 +25,7 @@ from ctc_lightning.checkpoint import (
     check_unchanged,
     checkpoint_to_resume,
     finished_steps,
-    forget_last,
+    forget_checkpoints,
 )
 from ctc_lightning.config_errors import plain_errors, refuse_unused
 from ctc_lightning.console import set_up_console
@@ -170,7 +170,7 @@ def train(cfg: DictConfig) -> float | tuple[float, ...]:
     if trainer.is_global_zero:
         forget_objectives(run_dir)
         if checkpoint is None:
-            forget_last(run_dir)
+            forget_checkpoints(run_dir)
     for logger in trainer.loggers:
         if isinstance(logger, MetricsCSV):
             logger.begin_at(0 if checkpoint is None else finished_steps(checkpoint))

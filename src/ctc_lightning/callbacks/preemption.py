@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +21,6 @@ from ctc_lightning.distributed import world_size
 log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the last one is submitit's
-_STORE_KEY = "ctc_lightning/leave_at"
 
 
 class Preemption(pl.Callback):
@@ -42,28 +43,50 @@ class Preemption(pl.Callback):
         self.path = Path(dirpath).resolve() / "last.ckpt"
         self.requeue = requeue
         self._leave_at: int | None = None
+        self._resumed_at: int | None = None
         self._launched: torch.cuda.Event | None = None
         self._at_once = False
         self._of_submitit: Any = None
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Remember what this run's ``last.ckpt`` holds, if it is resumed from there."""
+        if trainer.ckpt_path is not None and Path(trainer.ckpt_path).resolve() == self.path:
+            self._resumed_at = checkpoint["global_step"]
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen; after Lightning, which would end the process in the middle of an epoch unsaved."""
         Preemption.received = self._leave_at = self._launched = None
-        if threading.current_thread() is threading.main_thread():
-            self._of_submitit = signal.getsignal(signal.SIGUSR2)
-            for number in SIGNALS:
-                signal.signal(number, lambda number, _: self._note(trainer, number))
+        # The store outlives ranks that torchrun starts again: what they leave there is not for others
+        self._store_key = f"ctc_lightning/leave_at/{trainer.strategy.broadcast(time.time_ns())}"
+        self._listen(trainer)
         # Under DDP it broadcasts from the device, and waits for the answer, before every batch
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
 
-    def _note(self, trainer: pl.Trainer, number: int) -> None:
+    def _listen(self, trainer: pl.Trainer) -> dict[int, Any]:
+        """Hear signals from now on; returns who heard them before."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+        if getattr(before[signal.SIGUSR2], "func", None) != self._note:
+            self._of_submitit = before[signal.SIGUSR2]
+        for number in SIGNALS:
+            signal.signal(number, partial(self._note, trainer))
+        return before
+
+    def _note(self, trainer: pl.Trainer, number: int, _: Any) -> None:
         Preemption.received = number
         if self._at_once:
             self.leave_if_told(trainer)
 
     @contextmanager
     def at_once(self, trainer: pl.Trainer) -> Iterator[None]:
-        """Inside, if the training is saved as it is, a signal ends rank 0 at once, and with it all others."""
+        """Inside, if the training is saved as it is, a signal ends rank 0 at once.
+
+        Whoever started the ranks ends the others: `strategy.DDP`, torchrun, ``srun --kill-on-bad-exit``.
+        """
+        before = self._listen(trainer)  # Lightning stops listening when the last epoch is over
         self._at_once = trainer.global_step == 0 or self._is_saved(trainer)
         try:
             if self._at_once:
@@ -71,6 +94,8 @@ class Preemption(pl.Callback):
             yield
         finally:
             self._at_once = False
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def leave_if_told(self, trainer: pl.Trainer) -> None:
         """End rank 0 here, if it has got a signal."""
@@ -80,10 +105,10 @@ class Preemption(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave before a stage begins, if the epoch's own checkpoint has just been written."""
         if self._is_saved(trainer) and self._is_time(trainer, begun=0):
-            self._leave(trainer)
+            self._leave(trainer, together=True)
 
     def _is_saved(self, trainer: pl.Trainer) -> bool:
-        return any(
+        return trainer.global_step == self._resumed_at or any(
             saved._last_global_step_saved == trainer.global_step and Path(saved.best_model_path) == self.path
             for saved in trainer.checkpoint_callbacks
             if isinstance(saved, pl.callbacks.ModelCheckpoint)
@@ -105,7 +130,7 @@ class Preemption(pl.Callback):
                 )
             trainer.save_checkpoint(self.path)
             log.info("Saved %s before batch %d of epoch %d.", self.path, batch_idx, trainer.current_epoch)
-            self._leave(trainer)
+            self._leave(trainer, together=True)
 
     def _is_time(self, trainer: pl.Trainer, begun: int) -> bool:
         if world_size() == 1:
@@ -113,14 +138,17 @@ class Preemption(pl.Callback):
         self._stay_near(trainer.strategy.root_device)
         now = trainer.fit_loop.epoch_loop.batch_progress.total.ready - begun
         if self._leave_at is None:
-            store = dist.distributed_c10d._get_default_store()
+            store, named = dist.distributed_c10d._get_default_store(), None
             if self.received is not None:
                 # Ranks meet at every optimizer step: none is further than the next one
                 every = trainer.accumulate_grad_batches
-                named = store.compare_set(_STORE_KEY, "", str((now // every + 2) * every))
-                self._leave_at = int(named)  # the step of whoever was first
-            elif store.check([_STORE_KEY]):
-                self._leave_at = int(store.get(_STORE_KEY))
+                named = store.compare_set(
+                    self._store_key, "", f"{(now // every + 2) * every} {int(self.received)}"
+                )
+            elif store.check([self._store_key]):
+                named = store.get(self._store_key)
+            if named is not None:
+                self._leave_at, Preemption.received = map(int, named.split())  # by whoever was first
         return self._leave_at is not None and now >= self._leave_at
 
     def _stay_near(self, device: torch.device) -> None:
@@ -135,14 +163,19 @@ class Preemption(pl.Callback):
                 self._launched.synchronize()
             self._launched = launched
 
-    def _leave(self, trainer: pl.Trainer) -> None:
-        number = self.received or signal.SIGTERM
-        Preemption.received = None
+    def _leave(self, trainer: pl.Trainer, *, together: bool = False) -> None:
+        """Queue the job again and end; ``together``: with all ranks, of which none ends before that."""
+        number, Preemption.received, self._at_once = self.received, None, False
+        assert number is not None
         log.info("Stopped by %s; resume=auto goes on.", signal.Signals(number).name)
-        if number == signal.SIGUSR2 and callable(self._of_submitit):
-            self._of_submitit(number, None)
-        elif trainer.is_global_zero and self.requeue and "SLURM_JOB_ID" in os.environ:
-            _requeue()
+        try:
+            if number == signal.SIGUSR2 and callable(self._of_submitit):
+                self._of_submitit(number, None)
+            elif trainer.is_global_zero and self.requeue and "SLURM_JOB_ID" in os.environ:
+                _requeue()
+        finally:
+            if together:
+                trainer.strategy.barrier()
         raise SystemExit(128 + number)
 
 
