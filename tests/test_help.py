@@ -1,12 +1,12 @@
 """``--help`` of the programs that Hydra composes: short, and true."""
 
-import os
 import re
-import subprocess
 import sys
+from runpy import run_module
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from ctc_lightning.paths import choices, config_dir
 
@@ -19,15 +19,18 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(scope="module", params=PROGRAMS)
-def shown(request):
+@pytest.fixture(params=PROGRAMS)
+def shown(request, monkeypatch, capsys):
     """A program's configuration, its command, and what its ``--help`` shows in a terminal of 100 columns."""
-    command = f"ctc_lightning.{PROGRAMS[request.param]}"
-    called = [sys.executable, "-m", *command.split(), "--help"]
-    environment = os.environ | {"COLUMNS": "100"}
-    done = subprocess.run(called, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    return request.param, command, done.stdout
+    program, *words = PROGRAMS[request.param].split()
+    monkeypatch.setattr(sys, "argv", [program, *words, "--help"])
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit) as ended:
+        run_module(f"ctc_lightning.{program}", run_name="__main__", alter_sys=True)
+    GlobalHydra.instance().clear()  # it had no time to do so itself
+    said = capsys.readouterr()
+    assert (ended.value.code, said.err) == (0, "")
+    return request.param, f"ctc_lightning.{PROGRAMS[request.param]}", said.out
 
 
 def test_it_fits_on_a_screen(shown):
