@@ -379,6 +379,16 @@ def test_a_run_in_a_used_directory_replaces_what_is_there_only_if_told_to(uninte
     assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
 
 
+def test_what_a_run_without_a_last_checkpoint_has_saved_stays_when_another_is_begun_there(tmp_path):
+    saved = tmp_path / "checkpoints" / "epoch_099.ckpt"
+    saved.parent.mkdir()
+    saved.write_text("of days")
+    for resume in ([], ["resume=auto"]):
+        with pytest.raises(InterruptedError):
+            run_here(tmp_path, *MODELS["ctc_queue"].split(), *resume, kill(0, 0, really=False))
+        assert saved.read_text() == "of days"
+
+
 def test_the_probe_leaves_the_training_as_it_is(uninterrupted, tmp_path):
     for model in ("ctc_queue", "ctc_bank"):  # the latter draws random numbers in every step
         run_dir = tmp_path / model

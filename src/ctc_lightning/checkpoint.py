@@ -48,7 +48,7 @@ def checkpoint_to_resume(resume: str | None, run_dir: Path) -> Path | None:
 
 
 def forget_checkpoints(run_dir: Path) -> None:
-    """Remove those of the run that this one replaces: they must not be resumed or measured as its own."""
+    """Remove those of a run that is to be replaced: they must not be resumed or measured as the new one's."""
     for path in (run_dir / "checkpoints").glob("*.ckpt"):
         path.unlink()
 

@@ -169,7 +169,7 @@ def train(cfg: DictConfig) -> float | tuple[float, ...]:
         log.info("Resuming from %s", checkpoint)
     if trainer.is_global_zero:
         forget_objectives(run_dir)
-        if checkpoint is None:
+        if checkpoint is None and cfg.resume == "never":
             forget_checkpoints(run_dir)
     for logger in trainer.loggers:
         if isinstance(logger, MetricsCSV):
