@@ -95,7 +95,8 @@ class Preemption(pl.Callback):
         finally:
             self._at_once = False
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # one that Python did not install, and cannot
+                    signal.signal(number, handler)
 
     def leave_if_told(self, trainer: pl.Trainer) -> None:
         """End rank 0 here, if it has got a signal."""
