@@ -175,10 +175,10 @@ def test_one_signalled_rank_is_enough_and_two_go_on_within_an_epoch_as_if_never_
 ):
     """The rank that has nothing to queue waits for the other, which takes longer than ranks have to end.
 
-    Key encoders normalise by their rank's running statistics: another rank's would give other keys.
+    No probe comes in between. Key encoders use their own rank's running statistics: others would give other keys.
     """
     monkeypatch.setenv("SLOWLY", "12")
-    stopped = run_there(tmp_path / "run", *TWO_RANKS, preempt(1, 0, signal.SIGTERM, rank=1))
+    stopped = run_there(tmp_path / "run", *TWO_RANKS, preempt(0, 0, signal.SIGTERM, rank=1))
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert scontrol.read_text() == "requeue 123\n"
     assert load(tmp_path / "run")["global_step"] % STEPS, "it was to stop within an epoch"
