@@ -175,7 +175,7 @@ def test_one_signalled_rank_is_enough_and_two_go_on_within_an_epoch_as_if_never_
 ):
     """The rank that has nothing to queue waits for the other, which takes longer than ranks have to end.
 
-    No probe comes in between. Key encoders use their own rank's running statistics: others would give other keys.
+    No probe comes in between. Key encoders use their rank's running statistics: others give other keys.
     """
     monkeypatch.setenv("SLOWLY", "12")
     stopped = run_there(tmp_path / "run", *TWO_RANKS, preempt(0, 0, signal.SIGTERM, rank=1))
