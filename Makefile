@@ -42,7 +42,7 @@ information: setup  ## I(X;T) and I(T;Y) of every checkpoint of the trade-off, i
 	$(BIN)/python -m ctc_lightning.report $(RUNS)/trade_off --output docs/trade_off
 
 calibrate: setup  ## Every estimator of mutual information against known values (docs/calibration)
-	$(BIN)/python -m ctc_lightning.information calibrate output=docs/calibration
+	$(BIN)/python benchmarks/calibration/calibrate.py
 
 notebooks: setup  ## Execute the notebooks (after make trade-off, make information and the sweep temperature_queue)
 	$(BIN)/python notebooks/execute.py

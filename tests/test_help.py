@@ -14,7 +14,6 @@ PROGRAMS = {
     "train": "train",
     "transfer": "transfer",
     "information": "information",
-    "calibrate": "information calibrate",
     "export": "export",
 }
 
@@ -25,6 +24,7 @@ def shown(request, monkeypatch, capsys):
     program, *words = PROGRAMS[request.param].split()
     monkeypatch.setattr(sys, "argv", [program, *words, "--help"])
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards
     with pytest.raises(SystemExit) as ended:
         run_module(f"ctc_lightning.{program}", run_name="__main__", alter_sys=True)
     GlobalHydra.instance().clear()  # it had no time to do so itself

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from ctc_lightning.information.__main__ import information
+from ctc_lightning.information.__main__ import information, main
 from ctc_lightning.paths import config_dir
 from ctc_lightning.results import ResultsTable
 
@@ -98,3 +98,11 @@ def test_the_command_on_a_run(run_dir, program):
     done = program.run("information", f"run={run_dir}", "estimator@xt=[guess]", cwd=run_dir.parent)
     assert done.returncode == 2
     assert done.stderr.startswith("error: estimator=guess does not exist; choose one of classifier, gaussian")
+
+
+def test_the_former_subcommand_names_its_replacement(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["information", "calibrate"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "run `make calibrate` in a checkout" in capsys.readouterr().err

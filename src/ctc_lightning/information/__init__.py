@@ -1,1 +1,1 @@
-"""I(X;T) and I(T;Y) of every checkpoint, and the calibration of their estimators."""
+"""I(X;T) and I(T;Y) of every checkpoint."""

@@ -71,17 +71,12 @@ def run(cfg: DictConfig) -> None:
 
 
 def main() -> None:
-    """``python -m ctc_lightning.information``: errors of the user's are one sentence and exit code 2.
-
-    With ``calibrate`` as its first word, see `ctc_lightning.information.calibrate`.
-    """
-    if sys.argv[1:2] == ["calibrate"]:
-        from ctc_lightning.information import calibrate  # noqa: PLC0415  # draws figures
-
-        del sys.argv[1]
-        calibrate.main()
-        return
+    """``python -m ctc_lightning.information``: configuration errors are one line and exit code 2."""
     with plain_errors("information"):
+        if sys.argv[1:2] == ["calibrate"]:
+            raise ValueError(
+                "calibrate is no longer a subcommand; run `make calibrate` in a checkout instead."
+            )
         run()
 
 

@@ -8,23 +8,16 @@ estimator. Four of them are allowed on both sides, and on the lower side what le
 from math import exp, log, sqrt
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-
-from ctc_lightning.paths import config_dir
+from calibrate import load_estimators
+from distributions import DISTRIBUTIONS
 
 NEURAL = ["mine", "nwj", "smile", "info_nce"]
 
 
-def held_out(estimator, distribution, dims, information, num_train=2000, num_held_out=1000, **options):
-    """The estimate on fresh pairs, with the estimator and the distribution of the configuration."""
-    overrides = [f"estimator=[{estimator}]", f"known=[{distribution}]"]
-    overrides += [f"estimator.{estimator}.{key}={value}" for key, value in options.items()]
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = compose("calibrate", overrides=overrides)
-    make = instantiate(cfg.known[distribution].distribution)
-    known = make(num_dims=dims, information=information)
-    fitted = instantiate(cfg.estimator[estimator]).fit(known.draw(num_train, seed=0), seed=0)
+def held_out(estimator, distribution, dims, information, num_train=2000, num_held_out=1000, options=()):
+    """The estimate on fresh pairs, with the estimator as configured."""
+    known = DISTRIBUTIONS[distribution](dims, information)
+    fitted = load_estimators([estimator], options)[estimator].fit(known.draw(num_train, seed=0), seed=0)
     return fitted(known.draw(num_held_out, seed=1))
 
 
@@ -87,7 +80,7 @@ def test_the_upper_bound_of_the_channel_holds_where_the_lower_one_is_at_its_ceil
 def test_neighbours_are_refused_in_many_dimensions_and_would_lose_most_there():
     with pytest.raises(ValueError, match="dimensions"):
         held_out("ksg", "gaussians", 16, 5.0)
-    assert held_out("ksg", "gaussians", 16, 5.0, max_dims=16).value < 5.0 / 2
+    assert held_out("ksg", "gaussians", 16, 5.0, options=["xt.ksg.max_dims=16"]).value < 5.0 / 2
 
 
 def test_neighbours_end_where_i_is_large_even_in_two_dimensions():
