@@ -1,0 +1,91 @@
+"""Argument checks: each raises one line with the option, its value, the limit and a remedy."""
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+_ENDS = {"[": "at least", "(": "above", "]": "at most", ")": "below"}
+
+
+def in_range(owner: str, interval: str, *, example: object = None, **options: Any) -> None:
+    """Check that each option is a finite number of an interval, or a non-empty sequence of such numbers.
+
+    Args:
+        owner: what has the options, for the message.
+        interval: in mathematical notation: ``"[0, 1)"``, ``"(0, inf)"``.
+        example: a value that works, for the message.
+        options: by name.
+
+    Raises:
+        ValueError: names the first option that is not, its value and the interval in words.
+
+    Example:
+        >>> in_range("queue", "[0, 1)", example=0.99, momentum=1.5)
+        Traceback (most recent call last):
+            ...
+        ValueError: queue: momentum is 1.5; it must be at least 0 and below 1, for example 0.99.
+    """
+    low, high = (float(end) for end in interval[1:-1].split(","))
+
+    def inside(value: Any) -> bool:
+        return (
+            _is_number(value)
+            and (value > low or (value == low and interval[0] == "["))
+            and (value < high or (value == high and interval[-1] == "]"))
+        )
+
+    ends = [(interval[0], low), (interval[-1], high)]
+    limit = " and ".join(f"{_ENDS[bracket]} {end:g}" for bracket, end in ends if math.isfinite(end))
+    _check(owner, options, inside, limit or "a finite number", example)
+
+
+def count(owner: str, *, least: int = 1, example: object = None, **options: Any) -> None:
+    """Check that each option is a whole number of at least ``least``, or a non-empty sequence of them.
+
+    Raises:
+        ValueError: as `in_range`.
+
+    Example:
+        >>> count("queue", example=1024, size=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: queue: size is 0; it must be a whole number of at least 1, for example 1024.
+    """
+
+    def inside(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+    _check(owner, options, inside, f"a whole number of at least {least}", example)
+
+
+def one_of(owner: str, choices: Collection[object], **options: Any) -> None:
+    """Check that each option is one of the choices, or a non-empty list of them.
+
+    Raises:
+        ValueError: names the first option that is not, its value and the choices.
+
+    Example:
+        >>> one_of("bank", ["image", "class"], exclude="none")
+        Traceback (most recent call last):
+            ...
+        ValueError: bank: exclude is 'none'; it must be one of 'image', 'class'.
+    """
+    _check(owner, options, lambda value: value in choices, f"one of {', '.join(map(repr, choices))}", None)
+
+
+def _check(
+    owner: str, options: dict[str, Any], inside: Callable[[Any], bool], limit: str, example: object
+) -> None:
+    for name, value in options.items():
+        several = isinstance(value, Sequence) and not isinstance(value, str)
+        values = list(value) if several else [value]
+        if values and all(inside(one) for one in values):
+            continue
+        shown = values if several else value
+        needed = f"give at least one value, each {limit}" if several else f"it must be {limit}"
+        hint = "" if example is None else f", for example {example}"
+        raise ValueError(f"{owner}: {name} is {shown!r}; {needed}{hint}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
