@@ -1,9 +1,11 @@
-"""A small finished run, trained once for all these tests, and our programs as processes."""
+"""A small finished run, trained once for all these tests, our programs as processes, and a broken disk."""
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -48,3 +50,31 @@ def trained(tmp_path_factory):
 def run_dir(trained, tmp_path):
     """A copy of one's own of the run: checkpoints of epochs 0, 1, 2 and 3; nothing measured."""
     return shutil.copytree(trained, tmp_path / "ce")
+
+
+@contextmanager
+def limited(num_bytes):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.fixture
+def file_size_limit():
+    """``with file_size_limit(1000):`` the system refuses to write more to a file, as a full disk does."""
+    return limited
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder on a disk of its own that has room for 64 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -27,10 +27,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 KILLED = """
 import os, signal
 import torch.serialization as serialization
-real = torch.save
 def half(obj, file):
-    file.write(b"x" * 1000)
-    file.flush()
+    file.write_bytes(b"x" * 1000)
     os.kill(os.getpid(), signal.SIGKILL)
 torch.save = half
 """
@@ -60,7 +58,9 @@ def test_a_full_disk_leaves_the_last_good_one_and_says_so(tmp_path):
     AtomicCheckpointIO().save_checkpoint(BEFORE, path)
     ended = write(path, FULL_DISK)
     assert ended.returncode == 1
-    assert f"{path} of before is still whole: make room, then resume=auto" in ended.stderr
+    assert f"{path} cannot be written (File too large" in ended.stderr
+    assert "the previous version is intact: raise the limit" in ended.stderr
+    assert ended.stderr.endswith("then rerun with resume=auto.\n")
     assert torch.equal(torch.load(path, weights_only=True)["weight"], BEFORE["weight"])
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 100_000

@@ -194,8 +194,8 @@ def test_a_disk_that_is_full_ends_both_ranks_and_leaves_the_last_good_checkpoint
     stopped = run_there(tmp_path / "run", *TWO_RANKS, full)
     assert stopped.returncode == 2, stopped.stderr
     assert time.monotonic() - began < 60
-    assert "could not be written" in stopped.stderr
-    assert "make room, then resume=auto." in stopped.stderr
+    assert "cannot be written" in stopped.stderr
+    assert "then rerun with resume=auto." in stopped.stderr
     assert "Traceback" not in stopped.stderr
     found, expected = load(tmp_path / "run"), load(whole(*TWO_RANKS), "epoch_002")
     for part in ("state_dict", "optimizer_states", "running_statistics", "global_step"):

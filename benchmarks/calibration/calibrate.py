@@ -22,6 +22,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from tqdm import tqdm
 
+from ctc_lightning.atomic_write import write_text
 from ctc_lightning.estimators import Estimate, Estimator, Pairs
 from ctc_lightning.evaluation.feature_cache import digest_of
 from ctc_lightning.paths import config_dir
@@ -159,9 +160,7 @@ def read(file: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
 
 def write(file: Path, cells: dict[tuple[Any, ...], dict[str, Any]]) -> None:
     """Replace ``cells.csv`` as a whole, so that an interrupted run can continue."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(list(cells.values()), columns=COLUMNS).to_csv(file.with_suffix(".tmp"), index=False)
-    file.with_suffix(".tmp").replace(file)
+    write_text(file, pd.DataFrame(list(cells.values()), columns=COLUMNS).to_csv(index=False))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.look import save
+from ctc_lightning.atomic_write import write_text
 
 POINT = ["distribution", "dims", "information"]
 TRUSTED_NATS, TRUSTED_SHARE = 0.1, 0.1  # of the truth: a larger error is not trusted
@@ -29,8 +30,8 @@ STYLE = {
 def write_report(cells: pd.DataFrame, output: Path, num_train: int, num_held_out: int) -> None:
     """Write the tables and the figure of finished cells."""
     bias = bias_table(cells)
-    bias.to_csv(output / "calibration.csv", index=False)
-    (output / "calibration.md").write_text(markdown(bias, num_train, num_held_out), encoding="utf-8")
+    write_text(output / "calibration.csv", bias.to_csv(index=False))
+    write_text(output / "calibration.md", markdown(bias, num_train, num_held_out))
     save(draw(bias), output / "calibration")
 
 

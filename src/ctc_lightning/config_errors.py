@@ -7,16 +7,19 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from ctc_lightning.atomic_write import RERUN, WriteError
 from ctc_lightning.paths import config_dir
 
 USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationException, ValueError, OSError)
@@ -77,6 +80,9 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
         return f"there is no {key} {where}; {_nearest(key, [*keys, *choices])}leave it out, or see --help."
     if match := _MISSING.search(text):
         return f"{match[1]} has no value; give it one, for example on the command line: {match[1]}=VALUE."
+    if isinstance(error, OSError) and error.filename is None:  # of a library that does not name the path
+        folder = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else "."
+        return str(WriteError.of(error, Path(folder), RERUN) or text)
     return _with_place(text, text)
 
 

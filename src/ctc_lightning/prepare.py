@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import logging
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,6 +27,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from torchvision.transforms.v2.functional import InterpolationMode, resize
 
+from ctc_lightning.atomic_write import atomic_folder
 from ctc_lightning.data.check import over_files, unreadable
 from ctc_lightning.data.decode import UnreadableImage, decode_bytes, is_upright, open_image, read
 from ctc_lightning.data.folders import find_splits, list_class_folders
@@ -103,18 +103,12 @@ def prepare(source: Path, output: Path, *, size: int, quality: int, num_workers:
         "classes": classes,
         "splits": {},
     }
-    beside = output.with_name(f"{output.name}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
+    with atomic_folder(output) as beside:
         for split, files in listed.items():
             manifest["splits"][split] = write_split(
                 files, beside, split, partial(shrunk, size=size, quality=quality), num_workers, skip=skip
             )
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        beside.rename(output)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return _summary(manifest, output)
 
 

@@ -18,6 +18,7 @@ from ctc_lightning.analysis.page import Block, Section, page
 from ctc_lightning.analysis.section import Findings, findings
 from ctc_lightning.analysis.trade_off import shown_protocols
 from ctc_lightning.analysis.view import has_log_odds
+from ctc_lightning.atomic_write import atomic_file, write_text
 
 SHOWN_FAILURES = 10  # on a terminal
 
@@ -58,7 +59,7 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
     Raises:
         ValueError: the paths hold no run that can be compared; the output is a run's directory; there is no
             package that writes Parquet.
-        OSError: the output folder cannot be written.
+        WriteError: the output folder cannot be written to.
     """
     rows = load_runs(paths)
     num_failed, failed = failures(rows)
@@ -73,7 +74,6 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
         raise ValueError(
             f"--output {output} holds the results.csv of a run, which would be lost: name another folder"
         )
-    output.mkdir(parents=True, exist_ok=True)
     written = _write_rows(rows, output, parquet=parquet)
 
     found: list[Findings] = []
@@ -88,9 +88,9 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
     }
     tables = {name: table for name, table in tables.items() if len(table)}
     for name, table in tables.items():
-        table.to_csv(output / name, index=False)
-    (output / "trade_off.md").write_text(_markdown(found, count, failed), encoding="utf-8")
-    (output / "report.html").write_text(_html(found, count, failed), encoding="utf-8")
+        write_text(output / name, table.to_csv(index=False))
+    write_text(output / "trade_off.md", _markdown(found, count, failed))
+    write_text(output / "report.html", _html(found, count, failed))
     written = ["report.html", *tables, *written, "trade_off.md"]
     written += [name for one in found for name in one.files]
     shown = [f"- {line}" for line in failed[:SHOWN_FAILURES]]
@@ -107,12 +107,13 @@ def _write_rows(rows: pd.DataFrame, output: Path, *, parquet: bool) -> list[str]
     tidy = rows.drop(columns="plain")
     if parquet:
         try:
-            tidy.to_parquet(output / "results.parquet", index=False)
+            with atomic_file(output / "results.parquet") as beside:
+                tidy.to_parquet(beside, index=False)
         except ImportError as problem:
             raise ValueError(
                 "--parquet needs pyarrow, which is not installed: pip install 'ctc-lightning[parquet]'"
             ) from problem
-    tidy.to_csv(output / "results.csv", index=False)
+    write_text(output / "results.csv", tidy.to_csv(index=False))
     return ["results.csv", *(["results.parquet"] if parquet else [])]
 
 

@@ -1,13 +1,14 @@
 """The tidy table of a run, ``results.csv``: one row for each measured number."""
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock
+
+from ctc_lightning.atomic_write import atomic_file
 
 
 class Row(NamedTuple):
@@ -66,9 +67,8 @@ _NUMBERS |= dict.fromkeys(("value", "low", "high", "seconds"), float)
 class ResultsTable:
     """Reads and writes one ``results.csv``.
 
-    Every change holds the lock ``results.csv.lock`` and replaces the file as a whole (write beside it, then
-    rename): processes that share the work lose no row of each other's, and a killed one leaves either the old
-    table or the new one.
+    Every change holds the lock ``results.csv.lock`` and replaces the file as a whole: processes that share
+    the work lose no row of each other's, and a killed one leaves either the old table or the new one.
 
     Args:
         path: of the CSV file.
@@ -111,14 +111,10 @@ class ResultsTable:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.path}.lock"):
             rows = change(self.rows())
-            beside = self.path.with_suffix(".tmp")
-            with beside.open("w", newline="") as file:
+            with atomic_file(self.path) as beside, beside.open("w", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(COLUMNS)
                 writer.writerows(["" if cell != cell else cell for cell in row] for row in rows)  # noqa: PLR0124
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path)
 
 
 def _parse(cells: dict[str, str]) -> Row:

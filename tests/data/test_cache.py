@@ -126,7 +126,7 @@ def test_what_is_there_can_be_read_without_the_right_to_write(cache, monkeypatch
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, one_sentence):
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="may not be written to") as error:
+    with pytest.raises(OSError, match="cannot be written") as error:
         ImageCache(tmp_path / "file" / "cache", "some.set", {}).load(not_needed)
     one_sentence(error, tmp_path / "file" / "cache", "data.cache_dir")
 

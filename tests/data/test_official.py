@@ -125,7 +125,7 @@ def test_what_is_held_out_is_written_down_once_for_each_choice(squares, tmp_path
 def test_a_folder_of_records_that_cannot_be_written_to_is_named(squares, tmp_path, read, one_sentence):
     squares().draw(tmp_path)
     (tmp_path / "records").touch()
-    with pytest.raises(ValueError, match="may not be written to") as error:
+    with pytest.raises(OSError, match="cannot be written") as error:
         read(squares())
     one_sentence(error, tmp_path / "records", "data.cache_dir")
 

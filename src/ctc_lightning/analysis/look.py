@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from ctc_lightning.analysis.methods import DASHES, OTHERS, label
+from ctc_lightning.atomic_write import atomic_file, write_text
 
 INK, FAINT, SOFT = "#333333", "#E8E8E8", "#777777"
 EPOCH_TICKS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -136,11 +137,11 @@ def spread_out(places: Sequence[float], gap: float) -> np.ndarray:
 
 def save(figure: Figure, stem: Path) -> list[str]:
     """``stem.png`` and ``stem.svg``, with the same bytes each time; returns the names."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
     png = BytesIO()
     figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-    stem.with_name(f"{stem.name}.png").write_bytes(png.getvalue())
-    stem.with_name(f"{stem.name}.svg").write_text(svg(figure, stem.name), encoding="utf-8")
+    with atomic_file(stem.with_name(f"{stem.name}.png")) as beside:
+        beside.write_bytes(png.getvalue())
+    write_text(stem.with_name(f"{stem.name}.svg"), svg(figure, stem.name))
     return [f"{stem.name}.png", f"{stem.name}.svg"]
 
 

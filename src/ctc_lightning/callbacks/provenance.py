@@ -15,6 +15,7 @@ import torch
 from omegaconf import OmegaConf
 
 from ctc_lightning import __version__
+from ctc_lightning.atomic_write import RESUME, write_text
 
 _PACKAGES = (
     "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "hydra-core",
@@ -56,8 +57,7 @@ class Provenance(pl.Callback):
         """Write both files before the first step."""
         self.began = time.monotonic()
         if trainer.is_global_zero:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-            OmegaConf.save(OmegaConf.create(self.config), self.run_dir / "config.yaml")
+            write_text(self.run_dir / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(self.config)), RESUME)
             self.write(trainer, "running")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -90,7 +90,7 @@ class Provenance(pl.Callback):
             "versions": {"ctc-lightning": __version__}
             | {name: importlib.metadata.version(name) for name in _PACKAGES},
         }
-        (self.run_dir / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
+        write_text(self.run_dir / "provenance.json", json.dumps(record, indent=2) + "\n", RESUME)
 
 
 def data_record(data: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
+from ctc_lightning.atomic_write import atomic_folder, write_errors
 from ctc_lightning.data.image_set import ImageSet
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 Build = Callable[[Path], tuple[Mapping[str, ImageSet], Mapping[str, Any]]]
 
 _INFO, _LABELS = "info.json", "labels.safetensors"
+_THEN = "rerun the same command, or set data.cache_dir to another folder"
 _FORMAT = 1  # raise it when what is written changes
 
 
@@ -53,18 +55,14 @@ class ImageCache:
                 ``SPLIT.npy`` into the folder it is given, and then returns memory-maps of them.
 
         Raises:
-            ValueError: the folder cannot be written to; whatever ``build`` raises.
+            WriteError: the folder cannot be written to.
+            Exception: whatever ``build`` raises.
         """
         if self.damage() is None:  # asks for no right to write
             return self._open()
-        try:
+        with write_errors(self.path, _THEN):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._beside("lock")).acquire()
-        except OSError as problem:
-            raise ValueError(
-                f"The folder {self.path.parent} for decoded images may not be written to "
-                f"({problem.strerror}); set data.cache_dir to another one."
-            ) from problem
+            lock = FileLock(self.path.with_name(f"{self.path.name}.lock")).acquire()
         with lock:
             damage = self.damage()
             if damage is not None:
@@ -88,21 +86,10 @@ class ImageCache:
             return "is not complete"
         return None
 
-    def _beside(self, ending: str) -> Path:
-        return self.path.with_name(f"{self.path.name}.{ending}")
-
     def _write(self, build: Build) -> None:
-        """Build beside the final place: what stands there is complete."""
-        beside = self._beside("building")
-        for leftover in (beside, self.path):
-            shutil.rmtree(leftover, ignore_errors=True)
-        beside.mkdir()
-        try:
+        shutil.rmtree(self.path, ignore_errors=True)
+        with atomic_folder(self.path, _THEN) as beside:
             self._fill(beside, *build(beside))
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
-        beside.replace(self.path)
 
     def _fill(self, beside: Path, image_sets: Mapping[str, ImageSet], notes: Mapping[str, Any]) -> None:
         labels: dict[str, torch.Tensor] = {}

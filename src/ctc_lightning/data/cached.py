@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_only
 from tqdm import tqdm
 
+from ctc_lightning.atomic_write import reserve
 from ctc_lightning.data.cache import ImageCache, fingerprint, open_pixels
 from ctc_lightning.data.check import over_files, unreadable
 from ctc_lightning.data.decode import UnreadableImage, decode
@@ -106,6 +107,7 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
         pixel_NSSC = np.lib.format.open_memmap(
             path, "w+", np.uint8, (len(files), fit.size, fit.size, channels)
         )
+        reserve(path)
         work = partial(decode_fitted, fit=fit, channels=channels)
         problems = {}
         for row, found in enumerate(over_files(files, work, self.num_workers, what)):

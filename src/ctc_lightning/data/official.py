@@ -3,12 +3,12 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ctc_lightning.atomic_write import write_text
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import Images
 from ctc_lightning.data.splits import digest, draw, hold_out
@@ -136,13 +136,8 @@ def _check_record(
     place = hashlib.sha256(where.encode()).hexdigest()[:8]
     path = records / f"{name}_{place}_share_{made['share']}_seed_{made['seed']}.json"
     if not path.exists():
-        try:
-            write_atomically(path, json.dumps({"folder": str(folder.resolve()), **made}, indent=2) + "\n")
-        except OSError as problem:
-            raise ValueError(
-                f"data={name}: {records}, where held-out splits are written down, may not be written to "
-                f"({problem.strerror}); set data.cache_dir to another folder."
-            ) from problem
+        text = json.dumps({"folder": str(folder.resolve()), **made}, indent=2) + "\n"
+        write_text(path, text, "rerun the same command, or set data.cache_dir to another folder")
         return
     written = json.loads(path.read_text())
     changed = [key for key in made if written.get(key) != made[key]]
@@ -151,11 +146,3 @@ def _check_record(
             f"data={name}: the validation images held out of {folder} are not those of earlier runs (then "
             f"{written.get('of')} training images, now {made['of']}); delete {path} to begin anew with these."
         )
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is either whole or not there, whoever else writes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
-    beside.write_text(text)
-    beside.replace(path)

@@ -5,7 +5,7 @@ N: images, F: features
 
 import hashlib
 import json
-import os
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ctc_lightning.atomic_write import WriteError, atomic_file
 from ctc_lightning.data.image_set import Images, ImageSet
 from ctc_lightning.data.shards import ShardFiles, is_remote
 
 Extracted = tuple[Tensor, Tensor]
 """(N, F) float32 features and (N,) int64 rows, as `extract_features` returns them."""
+
+log = logging.getLogger(__name__)
 
 _CHUNK = 2**26  # bytes that are copied at a time: images may be a file that does not fit in memory
 
@@ -27,8 +30,8 @@ _CHUNK = 2**26  # bytes that are copied at a time: images may be a file that doe
 class FeatureCache:
     """One safetensors file for each (network, images, transform), named by the digest of all three.
 
-    A file that is not whole counts as missing. Files are written beside and renamed: processes may share the
-    folder.
+    A file that is not whole counts as missing. Processes may share the folder. Where it cannot be written to,
+    a warning says so and evaluation continues.
 
     Args:
         folder: where; None: nothing is kept.
@@ -47,10 +50,11 @@ class FeatureCache:
             return kept["features"], kept["index"]
         except (OSError, SafetensorError, KeyError):
             features, index = _on_cpu(extract())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file({"features": features, "index": index}, beside, {"key": json.dumps(dict(key))})
-        beside.replace(path)
+        try:
+            with atomic_file(path) as beside:
+                save_file({"features": features, "index": index}, beside, {"key": json.dumps(dict(key))})
+        except WriteError as error:
+            log.warning("Features are not kept, so the next evaluation computes them again: %s", error)
         return features, index
 
 

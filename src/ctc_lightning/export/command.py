@@ -8,10 +8,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from ctc_lightning.atomic_write import atomic_folder
 from ctc_lightning.config_errors import plain_errors
 from ctc_lightning.console import set_up_console
 from ctc_lightning.export.card import model_card
-from ctc_lightning.export.folder import check_free, whole_folder
 from ctc_lightning.export.format import Format
 from ctc_lightning.export.record import run_of
 from ctc_lightning.export.trained import find_checkpoint, open_trained
@@ -38,7 +38,7 @@ def export(cfg: DictConfig, format_name: str) -> Path:
     folder = Path(cfg.output) if cfg.output else home / "export" / f"{file.stem}_{format_name}"
     check_free(folder, overwrite=cfg.overwrite)
     trained = open_trained(file, classifier=cfg.classifier, trust=cfg.trust)
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         loading = written.write(trained, beside)
         card = model_card(
             trained,
@@ -53,6 +53,20 @@ def export(cfg: DictConfig, format_name: str) -> Path:
     )
     log.info("%s (%s, %s) is in %s", trained.title, what, trained.snapshot.when, folder)
     return folder
+
+
+def check_free(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to write where something is.
+
+    Raises:
+        ValueError: a file is there, or a folder that is not empty unless ``overwrite``.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"output={folder} is a file; name a folder.")
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise ValueError(
+            f"output={folder} exists; name another folder, or set overwrite=true to replace its files."
+        )
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="export")

@@ -9,6 +9,8 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 
+from ctc_lightning.atomic_write import RESUME, atomic_file, write_errors
+
 
 class MetricsCSV(CSVLogger):
     """Lightning's CSVLogger, writing ``metrics.csv`` straight into ``run_dir`` and at once.
@@ -56,6 +58,10 @@ class _ContinuedWriter(ExperimentWriter):
             self._replace(row for row in self._read() if int(row["step"]) < self.first_step)
         super().log_metrics(metrics_dict, step)
 
+    def save(self) -> None:
+        with write_errors(self.path, RESUME):
+            super().save()
+
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         self._replace(self._read())
 
@@ -65,9 +71,7 @@ class _ContinuedWriter(ExperimentWriter):
         return csv.DictReader(line for line in lines if line.endswith("\n"))
 
     def _replace(self, rows: Iterable[dict[str, Any]]) -> None:
-        beside = self.path.with_suffix(".tmp")
-        with beside.open("w", newline="") as file:
+        with atomic_file(self.path, RESUME) as beside, beside.open("w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
             writer.writeheader()
             writer.writerows(rows)
-        beside.replace(self.path)

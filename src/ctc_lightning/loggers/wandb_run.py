@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
+from ctc_lightning.atomic_write import RESUME, write_text
 from ctc_lightning.evaluation.feature_cache import digest_of
 from ctc_lightning.paths import WANDB_ID
 from ctc_lightning.run_name import started_again
@@ -107,9 +108,8 @@ class WandBRun(WandbLogger):
         file = self.run_dir / WANDB_ID
         if self.goes_on and file.exists():
             return file.read_text().strip()
-        file.parent.mkdir(parents=True, exist_ok=True)
         name = secrets.token_hex(4)
-        file.write_text(f"{name}\n")
+        write_text(file, f"{name}\n", RESUME)
         self.goes_on = True  # if this process begins again
         return name
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.look import INK, PER_CENT, SOFT, dress, save
 from ctc_lightning.analysis.sweep import pareto_front
+from ctc_lightning.atomic_write import write_text
 from ctc_lightning.sweep.study import Trial
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ def write_front(trials: Sequence[Trial], objectives: Sequence[str], folder: Path
     table = trials_table(trials, objectives)
     front = table[table["front"]].drop(columns=["state", "front"])
     front = front.sort_values(list(objectives), ascending=False)
-    table.to_csv(folder / "trials.csv", index=False)
-    front.to_csv(folder / "pareto_front.csv", index=False)
+    for name, rows in {"trials.csv": table, "pareto_front.csv": front}.items():
+        write_text(folder / name, rows.to_csv(index=False))
     if len(objectives) == 2 and len(front):
         save(front_figure(table, objectives), folder / "pareto_front")
     what = "Pareto front" if len(objectives) > 1 else "Best"

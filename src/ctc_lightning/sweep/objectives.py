@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ctc_lightning.atomic_write import RESUME, write_text
 from ctc_lightning.results import FAILED, ResultsTable
 
 OBJECTIVES = ("source", "transfer")
@@ -49,8 +50,7 @@ def final_objectives(names: Sequence[str], source: float, run_dir: Path) -> tupl
     """
     values = {name: source if name == "source" else _transfer(run_dir) for name in names}
     if not any(map(math.isnan, values.values())):  # NaN is no JSON
-        run_dir.mkdir(parents=True, exist_ok=True)  # nobody else may have written anything
-        (run_dir / FILE).write_text(json.dumps(values, indent=2) + "\n")
+        write_text(run_dir / FILE, json.dumps(values, indent=2) + "\n", RESUME)
     return tuple(values.values())
 
 

@@ -15,6 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from ctc_lightning.atomic_write import write_text
 from ctc_lightning.console import set_up_console
 from ctc_lightning.sweep.failures import failed, refuse_failed
 from ctc_lightning.sweep.job import refuse_ranks
@@ -88,7 +89,7 @@ class OptunaSweeper(Sweeper):
                 about={key: override.get_value_string() for key, override in searched.items()}
                 | {"all other options": " ".join(fixed)},
             )
-            OmegaConf.save(self.config, folder / "multirun.yaml")
+            write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
             while trials := study.next_trials(self.n_jobs, self.n_trials):
                 batch = [[*fixed, *overrides_of(trial)] for trial in trials]
                 self.validate_batch_is_legal(batch)

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from ctc_lightning.atomic_write import write_text
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.evaluation.published_input import published_fit, published_input
@@ -167,8 +168,7 @@ def _of_checkpoint(cfg: DictConfig, file: Path, folder: Path) -> tuple[Subject, 
             "output=FOLDER for a table of its own, or let the run finish that epoch (resume=auto)."
         )
     if folder != file.parent.parent:
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(snapshot.config), folder / "config.yaml")
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(snapshot.config)))
     return _of_snapshots(cfg, {(snapshot.epoch, snapshot.step): snapshot}, folder), []
 
 
@@ -200,9 +200,8 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
 def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[Subject, list[Row]]:
     expected = published_input(cfg.network.backbone, **cfg.input)
     network = OmegaConf.merge(cfg.network, {"projector": None})
-    folder.mkdir(parents=True, exist_ok=True)
     record = {"data": {"name": None}, "method": _baseline(cfg), "seed": 0, "network": network}
-    OmegaConf.save(OmegaConf.create(record), folder / "config.yaml", resolve=True)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(record), resolve=True))
 
     def make() -> tuple[nn.Module, None]:
         channels, size, _ = expected.shape
