@@ -49,6 +49,16 @@ def test_the_same_order_is_1_and_the_reverse_minus_1(scope):
     assert np.isnan(same.spearman_std)
 
 
+def test_both_correlations_by_hand_and_the_order_of_the_best_counts_most():
+    """The two best exchanged: ρ = 1 − 6·2/(4·15); of the weights 3·(1 + 1/2 + 1/3 + 1/4), 1 + 1/2."""
+    best, worst = (
+        row_of(ranking(run(logme=order)), "logme", "hue") for order in ((1, 2, 4, 3), (2, 1, 3, 4))
+    )
+    assert (best.spearman_mean, worst.spearman_mean) == pytest.approx((0.8, 0.8))
+    assert best.tau_w_mean == pytest.approx((6.25 - 2 * 1.5) / 6.25)
+    assert worst.tau_w_mean > best.tau_w_mean
+
+
 def test_a_score_is_turned_round_where_lower_should_be_better():
     found = ranking(run(nc1=(4, 3, 2, 1), cka_first=(4, 3, 2, 1), of_ones_own=(1, 2, 3, 4)))
     assert row_of(found, "nc1").spearman_mean == pytest.approx(1)

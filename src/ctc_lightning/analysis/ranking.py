@@ -1,9 +1,10 @@
 """How well scores that need no training rank a study's checkpoints by what they measurably transfer."""
 
-import numpy as np
-import pandas as pd
+from math import nan
 
-from ctc_lightning.analysis.rank_correlation import rank_correlations
+import pandas as pd
+from scipy.stats import spearmanr, weightedtau
+
 from ctc_lightning.analysis.trade_off import CLASSIFIER, SOURCE
 
 SCORE_PROTOCOLS = ("scores", "geometry")
@@ -11,6 +12,7 @@ TRANSFER_PROTOCOLS = ("whitened", "logreg")
 SOURCE_ACCURACY, VALIDATION = "source accuracy", "validation accuracy"
 SCOPES = ALL, WITHIN = "all checkpoints", "within a run"
 MEAN = "mean"
+MIN_CHECKPOINTS = 3  # two are always in one order or the other
 
 # +1: the higher, the better transfer is expected to be; −1: the lower
 DIRECTION = {
@@ -159,16 +161,18 @@ def _scores(frame: pd.DataFrame, transfer: pd.DataFrame) -> pd.DataFrame:
 
 def _agreements(pairs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Of each group: keys, spearman, tau_w, n_checkpoints."""
-    group = pairs.groupby(keys, sort=False).ngroup().to_numpy()
-    row, size = group.argsort(kind="stable"), np.bincount(group)
-    first = size.cumsum() - size
-    numbers = pairs[["value", "transfer"]].to_numpy().T
-    rho, tau = np.empty((2, len(size)))
-    for n in np.unique(size):
-        same = np.flatnonzero(size == n)
-        rho[same], tau[same] = rank_correlations(*numbers[:, row[first[same, None] + np.arange(n)]])
-    found = {"spearman": rho, "tau_w": tau, "n_checkpoints": size}
-    return pairs[keys].iloc[row[first]].assign(**found)
+    rows = [
+        (*key, *_correlations(of["value"], of["transfer"]), len(of))
+        for key, of in pairs.groupby(keys, sort=False)
+    ]
+    return pd.DataFrame(rows, columns=[*keys, "spearman", "tau_w", "n_checkpoints"])
+
+
+def _correlations(x: pd.Series, y: pd.Series) -> tuple[float, float]:
+    """Spearman's ρ and Kendall's weighted τ; NaN for too few checkpoints, or if all x or all y are equal."""
+    if len(x) < MIN_CHECKPOINTS or x.min() == x.max() or y.min() == y.max():
+        return nan, nan
+    return spearmanr(x, y).statistic, weightedtau(x, y).statistic
 
 
 def _over_seeds(seeds: pd.DataFrame, rankings: pd.DataFrame) -> pd.DataFrame:

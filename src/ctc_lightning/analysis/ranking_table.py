@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from ctc_lightning.analysis.rank_correlation import LEAST
 from ctc_lightning.analysis.ranking import (
     ALL,
     DIRECTION,
     MEAN,
+    MIN_CHECKPOINTS,
     SCOPES,
     SOURCE_ACCURACY,
     VALIDATION,
@@ -99,7 +99,8 @@ def legend(ranking: pd.DataFrame) -> str:
         "Spearman's ρ and Kendall's weighted τ between score and measured test accuracy, 1: the same order, "
         f"0: none; the average over targets, {numbers}. {ALL.capitalize()}: those of all methods of a seed "
         f"together ({counts.get(ALL, 0)}); {WITHIN}: of each run by itself ({counts.get(WITHIN, 0)}). "
-        f"{SIGNS} Undefined: rankings of equal numbers or of fewer than {LEAST} checkpoints, left out."
+        f"{SIGNS} Undefined, and left out: rankings of equal numbers or of fewer than {MIN_CHECKPOINTS} "
+        "checkpoints."
     )
 
 
