@@ -8,7 +8,7 @@ RUNS ?= runs
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trade-off information calibrate notebooks test lint format bench bench-data clean
+.PHONY: help setup demo trade-off information calibrate notebooks test lint docs format bench bench-data clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ lint: setup  ## Check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: setup  ## Build the documentation in site/, strictly: open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -66,4 +69,4 @@ bench-data: setup  ## Measure the loaders against torchvision's: images per seco
 	@for name in decoders cifar_loading imagenet_loading; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:  ## Remove runs and caches, not .venv
-	rm -rf $(RUNS) outputs .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(RUNS) outputs site .pytest_cache .ruff_cache .mypy_cache

@@ -18,8 +18,7 @@ class InfoNCE(NeuralEstimator):
 
     Source: van den Oord et al. 2018, arXiv 1807.03748.
 
-    Args:
-        See `NeuralEstimator`.
+    The constructor's arguments are those of `NeuralEstimator`.
     """
 
     def bound(self, scores: Scores) -> Tensor:

@@ -17,8 +17,7 @@ class NWJ(NeuralEstimator):
     Source: Nguyen, Wainwright and Jordan 2010, arXiv 0809.0853; Nowozin et al. 2016, arXiv 1606.00709
     (f-GAN); as a bound of information Belghazi et al. 2018, arXiv 1801.04062. The constant is not theirs.
 
-    Args:
-        See `NeuralEstimator`.
+    The constructor's arguments are those of `NeuralEstimator`.
     """
 
     def bound(self, scores: Scores) -> Tensor:
