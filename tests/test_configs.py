@@ -12,8 +12,8 @@ from pytorch_lightning.strategies import DDPStrategy
 from ctc_lightning.callbacks import MilestoneCheckpoint, TransferProbe
 from ctc_lightning.contrast import NCE
 from ctc_lightning.data import Identity
+from ctc_lightning.digests import digest_of
 from ctc_lightning.evaluation import Protocol
-from ctc_lightning.evaluation.feature_cache import digest_of
 from ctc_lightning.key_encoder import FrozenEncoder, QueryEncoder
 from ctc_lightning.memory import BatchMemory, MemoryBank, TwinBank
 from ctc_lightning.networks import MLPProjector

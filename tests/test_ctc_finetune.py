@@ -149,6 +149,16 @@ def test_a_run_of_ours_can_be_where_it_begins(place, run_dir):
         assert torch.equal(tensor, state[f"network.{name}"]), name
 
 
+def test_a_classifier_of_renamed_classes_is_refused(place, run_dir, tmp_path):
+    content = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    torch.save(content | {"classes": ["daisy", "peony", "rose"]}, tmp_path / "named.ckpt")
+    with pytest.raises(ValueError, match=r"class 1 was 'peony' and is 'rose' .*keep_classifier=false"):
+        training.build(configuration(place, f"checkpoint={tmp_path / 'named.ckpt'}"))
+    training.build(
+        configuration(place, f"checkpoint={tmp_path / 'named.ckpt'}", "network.keep_classifier=false")
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

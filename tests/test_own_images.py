@@ -77,7 +77,11 @@ def test_two_processes_train_a_memory_bank_whose_rows_are_the_data_set_s(photos)
     assert bank["label_N"].tolist() == sorted(number % 3 for number in range(NUM_TRAIN))
     torch.testing.assert_close(bank["row_ND"].norm(dim=1), torch.ones(NUM_TRAIN))
     record = json.loads((photos / "run" / "provenance.json").read_text())
-    assert record["data"] == {"images": {"train": NUM_TRAIN, "val": 9, "test": 9}, "classes": CLASSES}
+    assert record["data"] == {
+        "images": {"train": NUM_TRAIN, "val": 9, "test": 9},
+        "classes": CLASSES,
+        "digest": checkpoint["images"]["digest"],
+    }
     results = pd.read_csv(photos / "run" / "results.csv")
     assert set(results.target) == {"source"}
     assert set(results.epoch) == {0, 1}

@@ -23,8 +23,8 @@ from hydra.utils import instantiate
 from tqdm import tqdm
 
 from ctc_lightning.atomic_write import write_text
+from ctc_lightning.digests import digest_of
 from ctc_lightning.estimators import Estimate, Estimator, Pairs
-from ctc_lightning.evaluation.feature_cache import digest_of
 from ctc_lightning.paths import config_dir
 
 ESTIMATORS = ["gaussian", "ksg", "mine", "nwj", "smile", "info_nce", "noisy_channel", "classifier"]

@@ -1,14 +1,15 @@
 """Which checkpoint a run resumes from, and whether it fits."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from ctc_lightning.classes import difference
 from ctc_lightning.run_name import started_again
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ _INCIDENTAL = (
     "data.num_workers",
     "data.prefetch_factor",
     "data.check",
+    "data.resplit",
 )
 _DECISIVE = (
     "data",
@@ -81,35 +83,70 @@ _DECISIVE = (
 )
 
 
-def check_unchanged(config: dict[str, Any], path: Path, global_batch: int, *, allow: bool = False) -> None:
+def data_changes(path: Path, data: Mapping[str, Any]) -> list[str]:
+    """A phrase for each difference between a checkpoint's training data and today's: classes and images.
+
+    Args:
+        path: of the checkpoint; an older one has no record of its images, or none of its classes.
+        data: of `data_record`.
+
+    Raises:
+        ValueError: it is not a checkpoint.
+    """
+    content = _read(path)
+    classes = difference(content.get("classes") or (), data["classes"])
+    changed = [classes] if classes else []
+    images = content.get("images")
+    if not images:
+        return changed
+    for split, num in images["num"].items():
+        if num != (now := data["images"].get(split)):
+            changed.append(f"there were {num} {split} images and are {now}")
+    if not changed and None not in (images["digest"], data["digest"]) and images["digest"] != data["digest"]:
+        changed.append("the images have other names or content than before")
+    return changed
+
+
+def check_unchanged(
+    config: dict[str, Any],
+    path: Path,
+    global_batch: int,
+    changed_data: Sequence[str] = (),
+    *,
+    allow: bool = False,
+) -> None:
     """Refuse to resume with other data, network, method, optimizer, seed or length than the checkpoint's.
 
     Args:
         config: the composed configuration as plain values.
         path: of the checkpoint, which holds the configuration that wrote it.
         global_batch: images in an optimizer step of all ranks; learning rate and schedule hang on it.
+        changed_data: of `data_changes`.
         allow: log the differences instead.
 
     Raises:
         ValueError: names every key that differs, with both values; with ``allow``, only of a run that has
             nothing left to train, whose weights would be called after a configuration they never met.
     """
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    content = _read(path)
     changed = changes(content.get("config") or config, config)
     if (before := content.get("global_batch", global_batch)) != global_batch:
         changed.append(f"an optimizer step was of {before} images of all ranks and is of {global_batch}")
+    what = {"another configuration": changed, "other data": changed_data}
+    kinds = " and ".join(kind for kind, found in what.items() if found)
+    differences = ", ".join([*changed, *changed_data])
     finished = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    if changed and allow and finished >= config["trainer"]["max_epochs"]:
+    if differences and allow and finished >= config["trainer"]["max_epochs"]:
         raise ValueError(
-            f"{path} has finished its {finished} epochs with another configuration: {', '.join(changed)}; "
-            "begin a new run, or raise trainer.max_epochs."
+            f"{path} has finished its {finished} epochs with {kinds}: {differences}; begin a new run, or "
+            "raise trainer.max_epochs."
         )
-    if changed and allow:
-        log.warning("Resuming with another configuration: %s", ", ".join(changed))
-    elif changed:
+    if differences and allow:
+        log.warning("Resuming with %s: %s", kinds, differences)
+    elif differences:
         raise ValueError(
-            f"{path} was written with another configuration: {', '.join(changed)}; resume with the same one, "
-            "set allow_changes=true if that is meant, or begin a new run."
+            f"{path} was written with {kinds}: {differences}; resume with the same, set allow_changes=true "
+            "to continue with what there is now, or resume=never to replace the run from the beginning."
         )
 
 
@@ -134,39 +171,44 @@ def _leaves(config: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 _CLASSIFIER = "network.classifier.weight"
 
 
-def check_num_classes(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], what: str) -> None:
-    """Refuse a classifier of another number of classes than the data have.
-
-    Raises:
-        ValueError: names both numbers.
-    """
-    if _CLASSIFIER not in state:
-        return
-    here, there = len(expected[_CLASSIFIER]), len(state[_CLASSIFIER])
-    if here != there:
-        raise ValueError(
-            f"{what} classifies {there} classes and the data have {here}: choose the data it was trained on, "
-            "or begin a new run."
-        )
-
-
-def check_fits(module: nn.Module, path: Path) -> None:
+def check_fits(module: nn.Module, path: Path, changed_data: Sequence[str] = ()) -> None:
     """Compare a checkpoint's tensors with the module's before anything is loaded.
+
+    Args:
+        module: to be filled.
+        path: of the checkpoint.
+        changed_data: of `data_changes`: a classifier has a row for each class, a bank one for each image.
 
     Raises:
         ValueError: it is not a checkpoint, or its first tensor of another shape or name.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-    except (UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is no complete Lightning checkpoint; resume from another.") from error
-    expected = module.state_dict()
-    check_num_classes(expected, state, f"the checkpoint {path}")
+    expected, state = module.state_dict(), _read(path)["state_dict"]
+    because = f", as {', '.join(changed_data)}" if changed_data else ""
+    if _CLASSIFIER in state and len(expected[_CLASSIFIER]) != len(state[_CLASSIFIER]):
+        raise ValueError(
+            f"the checkpoint {path} classifies {len(state[_CLASSIFIER])} classes and the data have "
+            f"{len(expected[_CLASSIFIER])}{because}: choose the data it was trained on, or resume=never to "
+            "replace the run from the beginning."
+        )
+    remedy = (
+        "restore them, or set resume=never to replace the run from the beginning."
+        if changed_data
+        else "resume with the configuration that wrote it (config.yaml in its run directory)."
+    )
     for name in [*expected, *state]:
         here = tuple(expected[name].shape) if name in expected else "missing"
         there = tuple(state[name].shape) if name in state else "missing"
         if here != there:
             raise ValueError(
-                f"{path} does not fit: {name} is {there} in the checkpoint and {here} in this configuration; "
-                "resume with the configuration that wrote it (config.yaml in its run directory)."
+                f"{path} does not fit: {name} is {there} in the checkpoint and {here} in this "
+                f"configuration{because}; {remedy}"
             )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content["state_dict"]
+    except (UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
+        raise ValueError(f"{path} is no complete Lightning checkpoint; resume from another.") from error
+    return dict(content)

@@ -20,10 +20,12 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed as dist
 
 from ctc_lightning.callbacks.preemption import leave_if_told
+from ctc_lightning.callbacks.provenance import data_record
 from ctc_lightning.checkpoint import (
     check_fits,
     check_unchanged,
     checkpoint_to_resume,
+    data_changes,
     finished_steps,
     forget_checkpoints,
 )
@@ -32,6 +34,7 @@ from ctc_lightning.console import set_up_console
 from ctc_lightning.loggers import MetricsCSV
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks.evaluating import evaluating
+from ctc_lightning.networks.pretrained_network import PretrainedNetwork
 from ctc_lightning.paths import config_dir
 from ctc_lightning.sweep.failures import SweepError
 from ctc_lightning.sweep.job import run_in_sweep
@@ -63,6 +66,8 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
     network = instantiate(
         cfg.network, num_classes=data.num_classes, image_channels=channels, image_size=image_size
     )
+    if isinstance(network, PretrainedNetwork):
+        network.match_classes(data.classes)
     check_images(network, data.image_shape)
     module = CTCModule(
         network=network,
@@ -163,9 +168,10 @@ def train(cfg: DictConfig) -> float | tuple[float, ...]:
     run_dir = Path(cfg.paths.run_dir)
     checkpoint = checkpoint_to_resume(cfg.resume, run_dir)
     if checkpoint is not None:
-        check_fits(module, checkpoint)
+        changed = data_changes(checkpoint, data_record(data))
+        check_fits(module, checkpoint, changed)
         images = cfg.data.batch_size * trainer.world_size * trainer.accumulate_grad_batches
-        check_unchanged(plain(cfg), checkpoint, images, allow=cfg.allow_changes)
+        check_unchanged(plain(cfg), checkpoint, images, changed, allow=cfg.allow_changes)
         log.info("Resuming from %s", checkpoint)
     if trainer.is_global_zero:
         forget_objectives(run_dir)

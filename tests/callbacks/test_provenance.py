@@ -23,6 +23,7 @@ def trainer():
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     data = SimpleNamespace(
         classes=("cat", "dog"),
+        digest="0123456789abcdef",
         image_sets={"source": {"train": "123", "test": "12"}},
         network_input=NetworkInput((1, 8, 8), (0.3,), (0.4,)),
     )
@@ -57,7 +58,11 @@ def test_the_record_says_with_what_and_how_it_was_run(callback, trainer, monkeyp
     assert torch.__version__.startswith(written["versions"]["torch"])
     assert written["versions"]["ctc-lightning"] == ctc_lightning.__version__
     assert written["hardware"].startswith("2 × cpu (")
-    assert written["data"] == {"images": {"train": 3, "test": 2}, "classes": ["cat", "dog"]}
+    assert written["data"] == {
+        "images": {"train": 3, "test": 2},
+        "classes": ["cat", "dog"],
+        "digest": "0123456789abcdef",
+    }
 
 
 def test_seconds_include_those_before_a_resume(callback, trainer, monkeypatch, tmp_path):
@@ -83,6 +88,7 @@ def test_a_checkpoint_says_by_itself_how_it_was_made_and_what_it_expects_to_see(
     assert read == {
         "config": CONFIG,
         "classes": ["cat", "dog"],
+        "images": {"num": {"train": 3, "test": 2}, "digest": "0123456789abcdef"},
         "input": {"shape": (1, 8, 8), "mean": (0.3,), "std": (0.4,)},
     }
     assert NetworkInput(**read["input"]) == trainer.datamodule.network_input

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ctc_lightning.data.official import locate, read_splits
+from ctc_lightning.data.official import complete_splits, locate, read_splits
 
 
 @pytest.fixture
@@ -15,9 +15,13 @@ def read(tmp_path):
     """Find and read a collection below ``tmp_path``."""
 
     def read(collection, root=tmp_path, **options):
-        options = {"val_share": 0.2, "split_seed": 0, "check_counts": True, "sizes": {}, **options}
+        options = {"val_share": 0.2, "split_seed": 0, "sizes": {}, **options}
         folder = locate(collection, root, "squares")
-        return read_splits(collection, folder, name="squares", records=tmp_path / "records", **options)
+        own = read_splits(collection, folder, name="squares", check_counts=options.pop("check_counts", True))
+        records = tmp_path / "records"
+        return complete_splits(
+            own, folder, name="squares", choices=collection.choices(), records=records, **options
+        )
 
     return read
 
@@ -130,17 +134,25 @@ def test_a_folder_of_records_that_cannot_be_written_to_is_named(squares, tmp_pat
     one_sentence(error, tmp_path / "records", "data.cache_dir")
 
 
-def test_changed_data_are_refused_until_the_record_is_deleted(squares, tmp_path, read, one_sentence):
+@pytest.mark.parametrize("older", [False, True])
+def test_changed_data_are_refused_until_a_new_split_is_asked_for(
+    older, squares, tmp_path, read, one_sentence
+):
     squares().draw(tmp_path)
     read(squares())
     (record,) = (tmp_path / "records").iterdir()
-    squares(train=44, test=12).draw(tmp_path)
-    with pytest.raises(ValueError, match="earlier runs") as error:
+    if older:  # as earlier versions wrote it
+        written = json.loads(record.read_text())
+        del written["classes"]
+        record.write_text(json.dumps(written))
+    squares(train=42, test=12).draw(tmp_path)
+    with pytest.raises(ValueError, match="has changed") as error:
         read(squares(), check_counts=False)
-    one_sentence(error, record, "40 training images", "now 44", "delete")
-    record.unlink()
-    splits = read(squares(), check_counts=False)
-    assert len(splits["train"]) + len(splits["val"]) == 44
+    counts = [] if older else ["10 then and 11 now of 'c0', 10 then and 11 now of 'c1'"]
+    one_sentence(error, "40 images to hold out of then, 42 now", *counts, "data.resplit=true")
+    splits = read(squares(), check_counts=False, resplit=True)
+    assert len(splits["train"]) + len(splits["val"]) == 42
+    assert names(read(squares(), check_counts=False)["val"]) == names(splits["val"])
 
 
 def test_a_part_of_a_split_is_a_stratified_draw_of_what_remains(squares, tmp_path, read):

@@ -8,15 +8,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from ctc_lightning import digests
 from ctc_lightning.data import ImageFiles, ImageSet
 from ctc_lightning.data.shards import ShardFiles
-from ctc_lightning.evaluation import feature_cache
-from ctc_lightning.evaluation.feature_cache import (
-    FeatureCache,
-    digest_of,
-    digest_of_images,
-    digest_of_tensors,
-)
+from ctc_lightning.digests import digest_of, digest_of_tensors
+from ctc_lightning.evaluation.feature_cache import FeatureCache, digest_of_images
 
 KEY = {"network": "ab", "input": {"shape": (3, 8, 8), "mean": (0.1,)}}
 
@@ -126,8 +122,8 @@ def test_tensors_of_equal_bytes_differ_by_name_shape_and_dtype():
         {"a": tensor.flip(0)},
         {"a": tensor, "b": torch.empty(0)},
     ]
-    digests = [digest_of_tensors(tensors) for tensors in [{"a": tensor}, *others]]
-    assert len(set(digests)) == len(digests)
+    found = [digest_of_tensors(tensors) for tensors in [{"a": tensor}, *others]]
+    assert len(set(found)) == len(found)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8, torch.int64, torch.bool])
@@ -151,15 +147,15 @@ def test_files_differ_by_folder_names_and_order(tmp_path):
     def files(root, *names):
         return digest_of_images(ImageFiles(root, np.array(names, dtype=np.bytes_), {}))
 
-    digests = [
+    several = [
         files(tmp_path, b"1.png", b"2.png"),
         files(tmp_path, b"2.png", b"1.png"),
         files(tmp_path, b"1.png", b"3.png"),
         files(tmp_path / "other", b"1.png", b"2.png"),
         files(tmp_path, b"1.png2.png"),
     ]
-    assert len(set(digests)) == len(digests)
-    assert files(tmp_path, b"1.png", b"2.png") == digests[0]
+    assert len(set(several)) == len(several)
+    assert files(tmp_path, b"1.png", b"2.png") == several[0]
 
 
 def shards(url, split="train", position=(0, 1, 2), **changed):
@@ -179,11 +175,11 @@ def test_images_in_shards_differ_by_place_split_and_position(tmp_path, monkeypat
         shards("s3://other/train"),
         shards(tmp_path).rows(torch.tensor([2, 0])),
     ]
-    digests = [digest_of_images(files) for files in several]
-    assert len(set(digests)) == len(digests)
+    found = [digest_of_images(files) for files in several]
+    assert len(set(found)) == len(found)
     monkeypatch.chdir(tmp_path.parent)
     for same in (shards(tmp_path.name), shards(tmp_path, cache_dir="elsewhere")):
-        assert digest_of_images(same) == digests[0]
+        assert digest_of_images(same) == found[0]
 
 
 def test_pixels_are_not_copied_all_at_once(tmp_path, monkeypatch):
@@ -192,7 +188,7 @@ def test_pixels_are_not_copied_all_at_once(tmp_path, monkeypatch):
     np.save(tmp_path / "train.npy", pixel_NSSC)
     mapped = torch.from_numpy(np.load(tmp_path / "train.npy", mmap_mode="c")).permute(0, 3, 1, 2)
     whole = digest_of_images(ImageSet(mapped, {}))
-    monkeypatch.setattr(feature_cache, "_CHUNK", 2000)
+    monkeypatch.setattr(digests, "_CHUNK", 2000)
     with torch.profiler.profile(profile_memory=True) as profile:
         in_parts = digest_of_images(ImageSet(mapped, {}))
     assert in_parts == whole

@@ -51,6 +51,13 @@ def change(file, **entries):
     torch.save(content | entries, file)
 
 
+def test_names_of_another_number_of_classes_are_refused(checkpoint):
+    source = checkpoint("cifar/resnet8")
+    change(source.file, classes=["ant", "bee"])
+    with pytest.raises(ValueError, match="names 2 classes and its classifier has 5; export another"):
+        open_trained(source.file, classifier=True, trust=False)
+
+
 def test_no_checkpoint_one_of_others_and_one_without_a_classifier_are_one_sentence(checkpoint, tmp_path):
     source = checkpoint("cifar/resnet8")
     state = torch.load(source.file, weights_only=True)["state_dict"]

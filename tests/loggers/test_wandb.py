@@ -16,7 +16,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from ctc_lightning.analysis import load_metrics
 from ctc_lightning.analysis.logged.wandb_log import wandb_records
-from ctc_lightning.evaluation.feature_cache import digest_of
+from ctc_lightning.digests import digest_of
 from ctc_lightning.loggers.wandb_run import WandBRun
 from ctc_lightning.paths import config_dir
 from ctc_lightning.train import train

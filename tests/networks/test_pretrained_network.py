@@ -1,5 +1,6 @@
 """A network that somebody has trained is taken over with its classifier, where that fits."""
 
+import json
 import logging
 
 import pytest
@@ -68,6 +69,46 @@ def test_a_backbone_alone_is_enough(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         build("cifar/resnet8", pretrained=tmp_path / "w.safetensors")
     assert "holds no classifier: it begins anew" in caplog.text
+
+
+@pytest.fixture(params=["last.ckpt", "model.safetensors"])
+def named(request, tmp_path):
+    """A network, and a function that writes it to a file that names its classes; the file."""
+    trained = build("cifar/resnet8", 3).eval()
+
+    def write(*classes):
+        file = tmp_path / request.param
+        if file.suffix == ".ckpt":
+            state = {f"network.{name}": tensor for name, tensor in trained.state_dict().items()}
+            torch.save({"state_dict": state, "classes": list(classes)}, file)
+        else:
+            state = {name.removeprefix("backbone."): tensor for name, tensor in trained.state_dict().items()}
+            save_file(state, file, {"classes": json.dumps(classes)})
+        return file
+
+    return trained, write
+
+
+def test_the_files_classes_are_put_into_the_order_of_the_datas(named):
+    trained, write = named
+    network = build("cifar/resnet8", 3, pretrained=write("cat", "dog", "owl")).eval()
+    image_BCHW = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for names, row_L in {("cat", "dog", "owl"): [0, 1, 2], ("owl", "cat", "dog"): [2, 0, 1]}.items():
+            network.match_classes(names)
+            assert torch.equal(network(image_BCHW), trained(image_BCHW)[:, row_L])
+
+
+def test_a_classifier_of_other_classes_of_the_same_number_is_refused(named):
+    network = build("cifar/resnet8", 3, pretrained=named[1]("cat", "dog", "owl"))
+    with pytest.raises(ValueError, match=r"class 0 was 'cat' and is 'dog' .*network\.keep_classifier=false"):
+        network.match_classes(("dog", "owl", "zebra"))
+
+
+def test_classes_without_names_are_taken_as_they_are(named):
+    network = build("cifar/resnet8", 3, pretrained=named[1]())
+    network.match_classes(("cat", "dog", "owl"))
+    assert torch.equal(network.classifier.weight, named[0].classifier.weight)
 
 
 def test_without_a_file_it_is_an_ordinary_network():

@@ -74,7 +74,9 @@ class Provenance(pl.Callback):
         """A checkpoint says by itself how it was made, what it expects, and what its outputs are called."""
         checkpoint["config"] = self.config
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        checkpoint["classes"] = list(data.classes)
+        record = data_record(data)
+        checkpoint["classes"] = record["classes"]
+        checkpoint["images"] = {"num": record["images"], "digest": record["digest"]}
         checkpoint["input"] = data.network_input._asdict()
 
     def write(self, trainer: pl.Trainer, status: str) -> None:
@@ -94,10 +96,11 @@ class Provenance(pl.Callback):
 
 
 def data_record(data: Any) -> dict[str, Any]:
-    """Images of each split, and the names of the source label's classes."""
+    """Images of each split, names of the source label's classes, digest of the data set's content."""
     return {
         "images": {split: len(images) for split, images in data.image_sets["source"].items()},
         "classes": list(data.classes),
+        "digest": data.digest,
     }
 
 

@@ -68,7 +68,9 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
         }
         cache = ImageCache(self.cache_dir, self.name, key)
         image_sets = cache.load(lambda beside: self._build(beside, size))
-        if replaced := cache.info["notes"]["replaced"]:
+        notes = cache.info["notes"]
+        self.digest = notes["digest"]
+        if replaced := notes["replaced"]:
             log.warning("data=%s: %d unreadable images are replaced by others.", self.name, replaced)
             self._count(replaced)
         return {"source": image_sets}
@@ -78,7 +80,7 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
         """Every rank has the same images: the first one counts them."""
         self.num_replaced = replaced
 
-    def _build(self, beside: Path, size: int) -> tuple[dict[str, ImageSet], dict[str, int]]:
+    def _build(self, beside: Path, size: int) -> tuple[dict[str, ImageSet], dict[str, Any]]:
         built: dict[str, ImageSet] = {}
         self._replaced = 0
         done: dict[int, str] = {}
@@ -87,7 +89,7 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
             built[split] = (
                 built[twin] if twin != split else self._decode(images, beside / f"{split}.npy", size)
             )
-        return built, {"replaced": self._replaced}
+        return built, {"replaced": self._replaced, "digest": self.digest}
 
     def _decode(self, images: Images, path: Path, size: int) -> ImageSet:
         """All images of a split at one size, files through worker processes."""

@@ -51,6 +51,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         standardise: (B, C, H, W) uint8 -> float32 by the statistics of the training images.
         mean: its (C,) mean, in units of [0, 1].
         std: its (C,) standard deviation, likewise.
+        digest: of the data set before anything is held out or drawn, see `content_digest`; None where the
+            configuration alone decides what the images are.
         num_replaced: how many unreadable images others have stood in for, on this process so far.
 
     Raises:
@@ -68,6 +70,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
     standardise: Standardise
+    digest: str | None = None
 
     def __init__(
         self,

@@ -6,10 +6,11 @@ from typing import Any
 from joblib import cpu_count
 
 from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.content_digest import content_digest
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.file_batches import Interpolation, OnError, check_choice
 from ctc_lightning.data.image_set import Images
-from ctc_lightning.data.official import locate, read_splits
+from ctc_lightning.data.official import complete_splits, locate, read_splits
 
 
 class CollectionDataModule(ImageDataModule):
@@ -26,6 +27,7 @@ class CollectionDataModule(ImageDataModule):
             split.
         split_seed: >= 0, of what is held out; not the run's seed: the test images of one seed shall not
             choose the settings of another.
+        resplit: hold out validation images again, where images have come or gone since they were held out.
         num_train: use a stratified draw of so many training images; None: all.
         num_val: likewise for validation.
         num_test: likewise for test.
@@ -51,6 +53,7 @@ class CollectionDataModule(ImageDataModule):
         interpolation: Interpolation = "bilinear",
         val_share: float = 0.1,
         split_seed: int = 0,
+        resplit: bool = False,
         num_train: int | None = None,
         num_val: int | None = None,
         num_test: int | None = None,
@@ -89,6 +92,7 @@ class CollectionDataModule(ImageDataModule):
         self.interpolation = interpolation
         self.val_share = val_share
         self.split_seed = split_seed
+        self.resplit = resplit
         self.check_counts = check_counts
         self.on_error = on_error
         self._num_workers = num_workers
@@ -109,14 +113,18 @@ class CollectionDataModule(ImageDataModule):
         return locate(self.collection, self.root, self.name)
 
     def splits(self) -> dict[str, Images]:
-        """The data set's own splits, and what is held out of them: see `read_splits`."""
-        return read_splits(
-            self.collection,
-            self.folder(),
+        """The data set's own splits, and what is held out of them: see `complete_splits`."""
+        folder = self.folder()
+        own = read_splits(self.collection, folder, name=self.name, check_counts=self.check_counts)
+        self.digest = content_digest(own)
+        return complete_splits(
+            own,
+            folder,
             name=self.name,
+            choices=self.collection.choices(),
             val_share=self.val_share,
             split_seed=self.split_seed,
-            check_counts=self.check_counts,
             sizes=self.sizes,
             records=self.cache_dir / "splits",
+            resplit=self.resplit,
         )

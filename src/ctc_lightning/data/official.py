@@ -3,13 +3,17 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ctc_lightning.atomic_write import write_text
 from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.folders import SHOWN
 from ctc_lightning.data.image_set import Images
 from ctc_lightning.data.splits import digest, draw, hold_out
 
@@ -41,48 +45,69 @@ def locate(collection: Collection, root: Path, name: str) -> Path:
 
 
 def read_splits(
-    collection: Collection,
+    collection: Collection, folder: Path, *, name: str, check_counts: bool = True
+) -> dict[str, Images]:
+    """The data set's own splits, some of "train", "val" and "test".
+
+    Args:
+        collection: the data set.
+        folder: where it lies.
+        name: what errors call it.
+        check_counts: whether the numbers of images must be the published ones.
+
+    Raises:
+        ValueError: files that are not what they should be or may not be read, counts that differ from the
+            published ones.
+    """
+    with readable(name):
+        splits = {split: collection.read(folder, split) for split in collection.available(folder)}
+    if check_counts and not collection.counts_may_differ:
+        _check_counts(collection, splits, folder, name)
+    return splits
+
+
+def complete_splits(
+    splits: Mapping[str, Images],
     folder: Path,
     *,
     name: str,
+    choices: Mapping[str, str],
     val_share: float,
     split_seed: int,
-    check_counts: bool,
     sizes: Mapping[str, int | None],
     records: Path,
+    resplit: bool = False,
 ) -> dict[str, Images]:
-    """The splits "train", "val" and "test".
+    """The splits "train", "val" and "test", made of those of `read_splits`.
 
     Where the data set has no validation split, a stratified share of its training images becomes one; which
     images these are is written down the first time and checked from then on. With a share of 0, and where
     there is no test split, validation and test are the same images.
 
     Args:
-        collection: the data set.
-        folder: where it lies.
+        splits: of `read_splits`.
+        folder: where the data set lies.
         name: what errors call it.
+        choices: of the collection, see `Collection.choices`.
         val_share: in [0, 1), of the training images.
         split_seed: >= 0, of what is held out.
-        check_counts: whether the numbers of images must be the published ones.
         sizes: split -> how many of its images to use, a stratified draw; None: all.
         records: the folder where held-out splits are written down.
+        resplit: replace what is written down, instead of comparing with it.
 
     Raises:
-        ValueError: files that are not what they should be or may not be read, counts that differ from the
-            published ones, training images alone of which none is to be held out, a held-out split that is
-            not the one written down.
+        ValueError: training images alone of which none is to be held out, a held-out split that is not the
+            one written down.
     """
-    with readable(name):
-        splits = {split: collection.read(folder, split) for split in collection.available(folder)}
-    if check_counts and not collection.counts_may_differ:
-        _check_counts(collection, splits, folder, name)
+    splits = dict(splits)
     if "val" not in splits and val_share > 0:
         train = splits["train"]
         label, label_N = next(iter(train.labels.items()))
         num_held = round(val_share * len(train))
         kept, held = hold_out(label_N, num_held, split_seed, train.classes.get(label, ()))
         made = {"share": val_share, "seed": split_seed, "of": len(train), "rows": digest(held)}
-        _check_record(records, folder, name, collection.choices(), made)
+        counts = _count_classes(label_N, train.classes.get(label, ()))
+        _check_record(records, folder, name, choices, made | {"classes": counts}, resplit=resplit)
         splits["train"], splits["val"] = train.rows(kept), train.rows(held)
     for split, size in sizes.items():
         if size is not None and split in splits and size < len(splits[split]):
@@ -125,8 +150,22 @@ def _check_counts(collection: Collection, splits: Mapping[str, Images], folder: 
         )
 
 
+def _count_classes(label_N: Tensor, classes: Sequence[str]) -> dict[str, int]:
+    """How many images each class has, by name; empty where an image may have several classes."""
+    if label_N.ndim > 1:
+        return {}
+    names = classes or tuple(map(str, range(int(label_N.max()) + 1)))
+    return dict(zip(names, torch.bincount(label_N, minlength=len(names)).tolist(), strict=True))
+
+
 def _check_record(
-    records: Path, folder: Path, name: str, choices: Mapping[str, str], made: Mapping[str, Any]
+    records: Path,
+    folder: Path,
+    name: str,
+    choices: Mapping[str, str],
+    made: Mapping[str, Any],
+    *,
+    resplit: bool,
 ) -> None:
     """Write the held-out split down, or compare it with what is written.
 
@@ -135,14 +174,28 @@ def _check_record(
     where = json.dumps([str(folder.resolve()), choices], sort_keys=True)
     place = hashlib.sha256(where.encode()).hexdigest()[:8]
     path = records / f"{name}_{place}_share_{made['share']}_seed_{made['seed']}.json"
-    if not path.exists():
+    if resplit or not path.exists():
         text = json.dumps({"folder": str(folder.resolve()), **made}, indent=2) + "\n"
         write_text(path, text, "rerun the same command, or set data.cache_dir to another folder")
         return
     written = json.loads(path.read_text())
-    changed = [key for key in made if written.get(key) != made[key]]
-    if changed:
+    if any(written.get(key) != made[key] for key in ("of", "rows")):
         raise ValueError(
-            f"data={name}: the validation images held out of {folder} are not those of earlier runs (then "
-            f"{written.get('of')} training images, now {made['of']}); delete {path} to begin anew with these."
+            f"data={name}: {folder} has changed since its validation images were held out: "
+            f"{_what_changed(written, made)}; restore the images, or set data.resplit=true to hold out "
+            "validation images again, with which earlier runs cannot be compared."
         )
+
+
+def _what_changed(written: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    total = f"{written.get('of')} images to hold out of then, {made['of']} now"
+    before, now = written.get("classes") or {}, made["classes"]  # an older record has no classes
+    changed = [
+        f"{before.get(name, 0)} then and {now.get(name, 0)} now of {name!r}"
+        for name in (dict.fromkeys([*before, *now]) if before else ())
+        if before.get(name, 0) != now.get(name, 0)
+    ]
+    if not changed:
+        return total
+    more = f" and {len(changed) - SHOWN} more classes" if len(changed) > SHOWN else ""
+    return f"{total} ({', '.join(changed[:SHOWN])}{more})"

@@ -6,7 +6,7 @@ N: images, F: features
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ from torch import Tensor
 from ctc_lightning.atomic_write import WriteError, atomic_file
 from ctc_lightning.data.image_set import Images, ImageSet
 from ctc_lightning.data.shards import ShardFiles, is_remote
+from ctc_lightning.digests import digest_of, digest_of_tensors
 
 Extracted = tuple[Tensor, Tensor]
 """(N, F) float32 features and (N,) int64 rows, as `extract_features` returns them."""
 
 log = logging.getLogger(__name__)
-
-_CHUNK = 2**26  # bytes that are copied at a time: images may be a file that does not fit in memory
 
 
 class FeatureCache:
@@ -63,22 +62,6 @@ def _on_cpu(extracted: Extracted) -> Extracted:
     return features.float().cpu().contiguous(), index.cpu().contiguous()
 
 
-def digest_of(values: Any) -> str:
-    """16 hexadecimal digits of plain values."""
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """16 hexadecimal digits of named tensors: names, shapes, dtypes and bytes."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype};".encode())
-        for part in _parts(tensor):
-            digest.update(part.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def digest_of_images(images: Images) -> str:
     """16 hexadecimal digits: of the pixels in memory; of files, where they are and what they are called.
 
@@ -93,11 +76,3 @@ def digest_of_images(images: Images) -> str:
     digest = hashlib.blake2b(f"{images.root.resolve()} {images.name.dtype};".encode(), digest_size=8)
     digest.update(images.name.tobytes())
     return digest.hexdigest()
-
-
-def _parts(tensor: Tensor) -> Iterator[Tensor]:
-    """Rows that follow each other, contiguous on the CPU."""
-    rows = tensor.detach().reshape(1) if tensor.ndim == 0 else tensor.detach()
-    at_once = max(1, _CHUNK // max(1, rows[:1].nbytes))
-    for part in rows.split(at_once):
-        yield part.cpu().contiguous()

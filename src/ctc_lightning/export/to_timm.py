@@ -45,7 +45,11 @@ class TimmFormat(Format):
                 )
             names = [classifiers] if isinstance(classifiers, str) else list(classifiers or ())
             state = fill_twin(twin, trained, names, "timm")
-            save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+            save_file(
+                state,
+                folder / "model.safetensors",
+                metadata={"format": "pt", "classes": json.dumps(trained.classes)},
+            )
             (folder / "config.json").write_text(
                 json.dumps(self.config(trained, twin, arguments), indent=2) + "\n"
             )

@@ -1,5 +1,6 @@
 """For torchvision: a state dict that its own network of that name loads strictly."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class TorchvisionFormat(Format):
             torch.save(state, path)
             reader, read = 'torch.load("{}", weights_only=True)', torch.load(path, weights_only=True)
         else:
-            save_file(state, path, metadata={"format": "pt"})
+            save_file(state, path, metadata={"format": "pt", "classes": json.dumps(trained.classes)})
             reader, read = 'load_file("{}")', load_file(path)
         twin.load_state_dict(read, strict=True)
         self.compare(trained, outputs_of(twin, trained), trained.outputs(trained.images()))

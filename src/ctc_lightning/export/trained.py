@@ -125,12 +125,17 @@ def open_trained(path: Path, *, classifier: bool, trust: bool) -> Trained:
             f"{path} does not say what images it expects, being of an older version; resume its training for "
             "an epoch, and export what that writes."
         )
+    num_classes = len(snapshot.state[_CLASSIFIER])
+    if snapshot.classes and len(snapshot.classes) != num_classes:
+        raise ValueError(
+            f"{path} names {len(snapshot.classes)} classes and its classifier has {num_classes}; export "
+            "another checkpoint."
+        )
     with torch.random.fork_rng(devices=[]):
         backbone, head = rebuild(snapshot, snapshot.expected.shape, trust=trust)
     # NHWC convolutions round otherwise than those of the network that will load the tensors
     backbone.to(memory_format=torch.contiguous_format)
     network = snapshot.config["network"]
-    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     return Trained(
         snapshot=snapshot,
         name=str(network["backbone"]),
@@ -139,5 +144,5 @@ def open_trained(path: Path, *, classifier: bool, trust: bool) -> Trained:
         input=snapshot.expected,
         backbone=backbone,
         classifier=head if classifier else None,
-        classes=tuple(str(name) for name in content.get("classes") or ()),
+        classes=snapshot.classes,
     )

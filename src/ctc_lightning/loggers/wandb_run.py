@@ -14,7 +14,7 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from ctc_lightning.atomic_write import RESUME, write_text
-from ctc_lightning.evaluation.feature_cache import digest_of
+from ctc_lightning.digests import digest_of
 from ctc_lightning.paths import WANDB_ID
 from ctc_lightning.run_name import started_again
 

@@ -3,16 +3,17 @@
 # L classes, F features
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from ctc_lightning.classes import difference, reorder
 from ctc_lightning.networks.backbone import create_backbone
 from ctc_lightning.networks.network import Network
-from ctc_lightning.networks.weights import load_state, read_weights
+from ctc_lightning.networks.weights import load_state, read_classes, read_weights
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ class PretrainedNetwork(Network):
     """f begins with a file's weights, and so does W if the file has a classifier of L classes.
 
     A file's classifier is what it holds beside the backbone: one weight of (L, F) with its bias of (L,),
-    whatever they are called. Its classes must be the data's, in the same order; only their number is checked.
+    whatever they are called. Where the file names its classes, `match_classes` compares them with the data's;
+    otherwise they must be the data's, in the same order, and only their number is checked.
 
     Args:
         backbone: ``family/model``, see `create_backbone`.
@@ -37,6 +39,9 @@ class PretrainedNetwork(Network):
         keep_classifier: False: W is drawn at random, as for other classes than the file's.
         channels_last: see `Network`.
         backbone_options: the backbone's own options.
+
+    Attributes:
+        classes: names of the classes of W's rows, as the file has them; empty where W is not the file's.
 
     Raises:
         ValueError: as `create_network`; ``pretrained`` is None; no such file, or one of another network.
@@ -76,6 +81,8 @@ class PretrainedNetwork(Network):
         num_features = cast("int", f.num_features)
         g = None if projector is None else projector(num_features)
         super().__init__(f, g, num_classes, channels_last=channels_last)
+        self.pretrained = pretrained
+        self.classes: tuple[str, ...] = ()
         if path is not None and keep_classifier:
             self._load_classifier({name: w for name, w in state.items() if name not in f.state_dict()}, path)
 
@@ -97,7 +104,25 @@ class PretrainedNetwork(Network):
         with torch.no_grad():
             self.classifier.weight.copy_(weight_LF)
             self.classifier.bias.copy_(bias_L)
+        self.classes = read_classes(path)
         log.info("The classifier of %d classes is that of %s.", here, path)
+
+    def match_classes(self, classes: Sequence[str]) -> None:
+        """Bring W's rows into the order of the data's classes, by name.
+
+        Args:
+            classes: L names, in the order of the labels; empty where they have none.
+
+        Raises:
+            ValueError: W stands for other classes.
+        """
+        if not reorder(self.classifier, self.classes, classes):
+            raise ValueError(
+                f"the classifier in {self.pretrained} is of other classes than the data: "
+                f"{difference(self.classes, classes)}; set network.keep_classifier=false to initialise it "
+                "from scratch, or rename the classes."
+            )
+        self.classes = tuple(classes)
 
 
 def classifier_of(beside: Mapping[str, Tensor], num_features: int) -> tuple[Tensor, Tensor] | None:

@@ -1,12 +1,13 @@
 """Load a backbone's weights from a local file."""
 
+import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -68,6 +69,25 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"the weights file {path} must hold one dict from parameter name to tensor")
     return state
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Names of a classifier's classes, in order: of our checkpoints and exports; empty where none are given.
+
+    Args:
+        path: a file that `read_weights` can read.
+    """
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("classes", "[]")
+        try:
+            names = json.loads(text)
+        except json.JSONDecodeError:  # somebody else's
+            return ()
+    else:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        names = content.get("classes") if isinstance(content, dict) else ()
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _of_checkpoint(content: Any) -> Any:

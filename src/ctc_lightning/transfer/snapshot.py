@@ -34,6 +34,7 @@ class Snapshot(NamedTuple):
         config: the configuration that made it, plain values.
         expected: what its network was trained to see; None in files that do not say.
         state: the module's tensors, mapped from the file.
+        classes: names of the classifier's classes, in order; empty where they have none or it is not known.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Snapshot(NamedTuple):
     config: dict[str, Any]
     expected: NetworkInput | None
     state: Mapping[str, Tensor]
+    classes: tuple[str, ...] = ()
 
     @property
     def when(self) -> str:
@@ -114,6 +116,7 @@ def read_snapshot(path: Path) -> Snapshot:
         expected=expected
         and NetworkInput(tuple(expected["shape"]), tuple(expected["mean"]), tuple(expected["std"])),
         state=state,
+        classes=tuple(str(name) for name in content.get("classes") or ()),
     )
 
 
@@ -147,6 +150,7 @@ def own_data(config: Mapping[str, Any], options: Mapping[str, Any], *, trust: bo
     cfg = dict(config["data"])
     check_targets(cfg, trust=trust)
     cfg |= {key: value for key, value in options.items() if value is not None and key in cfg}
+    cfg |= {"resplit": False} if "resplit" in cfg else {}  # the training's wish, not the evaluation's
     data = instantiate(OmegaConf.create({**cfg, "key_augmentation": None}))
     data.setup()
     return data

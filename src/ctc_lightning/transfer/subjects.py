@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from ctc_lightning.atomic_write import write_text
+from ctc_lightning.classes import difference, reorder
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.evaluation.published_input import published_fit, published_input
@@ -190,11 +191,33 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
         own=own,
         expected=expected,
         moments={
-            when: partial(rebuild, snapshot, expected.shape, trust=cfg.trust)
+            when: partial(_rebuild, snapshot, expected, own, trust=cfg.trust)
             for when, snapshot in snapshots.items()
         },
         last_epoch=int(config["trainer"]["max_epochs"]),
     )
+
+
+def _rebuild(
+    snapshot: Snapshot, expected: NetworkInput, own: ImageDataModule | None, *, trust: bool
+) -> tuple[nn.Module, nn.Linear]:
+    """Backbone and classifier, the latter's rows in the order of the classes of ``own``.
+
+    Raises:
+        ValueError: see `rebuild`; the data now have other classes than the classifier.
+    """
+    backbone, classifier = rebuild(snapshot, expected.shape, trust=trust)
+    if own is None:
+        return backbone, classifier
+    changed = difference(snapshot.classes, own.classes)
+    if not changed and classifier.out_features != own.num_classes:
+        changed = f"there were {classifier.out_features} classes and are {own.num_classes}"
+    if changed and not reorder(classifier, snapshot.classes, own.classes):
+        raise ValueError(
+            f"data={own.name} has other classes than the network was trained on: {changed}; restore the "
+            "classes, or measure them as another data set by target=DATA_SET data.root=FOLDER."
+        )
+    return backbone, classifier
 
 
 def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[Subject, list[Row]]:
