@@ -20,7 +20,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed as dist
 
 from ctc_lightning.callbacks.preemption import leave_if_told
-from ctc_lightning.callbacks.provenance import data_record
+from ctc_lightning.callbacks.provenance import data_record, image_record
 from ctc_lightning.checkpoint import (
     check_fits,
     check_unchanged,
@@ -180,7 +180,7 @@ def train(cfg: DictConfig) -> float | tuple[float, ...]:
     for logger in trainer.loggers:
         if isinstance(logger, MetricsCSV):
             logger.begin_at(0 if checkpoint is None else finished_steps(checkpoint))
-        logger.log_hyperparams(plain(cfg))
+        logger.log_hyperparams({**plain(cfg), "images": image_record(data)})
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if "val/top1" not in trainer.callback_metrics:  # the resumed run was over
         trainer.loggers = []

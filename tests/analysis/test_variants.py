@@ -29,6 +29,16 @@ def test_seeds_and_places_make_no_variant():
     assert named(config(0), config(1), config(2), seeds=[0, 1, 2]) == ["", "", ""]
 
 
+def test_a_setting_that_happens_to_equal_the_seed_is_a_variant():
+    assert named(config(0, weight=0), config(1, weight=1), seeds=[0, 1]) == ["weight=0", "weight=1"]
+
+
+def test_averaged_weights_are_a_variant_and_other_callbacks_are_not():
+    plain = {"callbacks": {"weight_average": None, "milestones": {"every_n_epochs": 5}}}
+    averaged = {"callbacks": {"weight_average": {"_target_": "x", "decay": 0.999}, "milestones": None}}
+    assert named(plain, averaged) == ["decay=none", "decay=0.999"]
+
+
 def test_how_a_run_went_on_makes_no_variant():
     begun, resumed = config() | {"allow_changes": False}, config() | {"allow_changes": True, "resume": "auto"}
     assert named(begun, resumed) == ["", ""]

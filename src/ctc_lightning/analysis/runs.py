@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ctc_lightning.analysis.data_sets import data_sets, run_data
 from ctc_lightning.analysis.logged.config import read_config
 from ctc_lightning.analysis.logged.results import results_of
 from ctc_lightning.analysis.logged.run import Config, LoggedRun
@@ -42,11 +43,12 @@ def load_runs(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
 
     Returns:
         The columns of ``results.csv`` (see `ctc_lightning.results.Row`; those that an older file lacks have
-        their defaults), then ``data`` (``data.name`` of config.yaml; "" for a plain backbone, where that is
-        null), ``path`` (the run's directory, or its W&B address), ``variant`` (see
-        `ctc_lightning.analysis.variants`) and ``plain`` (whether it is a plain backbone). Accuracies are
-        fractions in [0, 1]; the ``value`` of a row with the metric ``failed`` is NaN. Where a resumed run
-        measured the same number twice, the later one stands.
+        their defaults; method and seed as config.yaml has them), then ``data`` (see
+        `ctc_lightning.analysis.data_sets`; "" for a plain backbone, of which ``data.name`` is null), ``path``
+        (the run's directory, or its W&B address), ``variant`` (see `ctc_lightning.analysis.variants`) and
+        ``plain`` (whether it is a plain backbone). Accuracies are fractions in [0, 1]; the ``value`` of a row
+        with the metric ``failed`` is NaN. Where a resumed run measured the same number twice, the later one
+        stands.
 
     Raises:
         ValueError: a path is missing or holds no run, or none of the runs can be read. A broken run among
@@ -63,23 +65,30 @@ def load_runs(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
     readers += [
         (run.path, lambda run=run: _logged(run)) for run in from_server(addresses, folders, wandb_api)
     ]
-    frames, problems, configs = [], [], {}
+    read_runs: dict[str, tuple[pd.DataFrame, Config]] = {}
+    problems: list[str] = []
     for path, read in readers:
         try:
-            frame, config = read()
+            read_runs[path] = read()
         except ValueError as problem:
             problems.append(str(problem))
-            continue
-        data = config["data"]["name"]
-        data = PLAIN if data is None else str(data)
-        frames.append(frame.assign(data=data, path=path))
-        configs[path] = (data, str(frame["method"].iloc[0]), int(frame["seed"].iloc[0]), config)
-    if not frames:
+    if not read_runs:
         raise ValueError(
             problems[0] if problems else "no path given: name a run directory or a folder of runs"
         )
     for reason in problems:
         log.warning("left out: %s", reason)
+    trained = {path: run_data(config, read_provenance(path)) for path, (_, config) in read_runs.items()}
+    data = {
+        **dict.fromkeys(read_runs, PLAIN),
+        **data_sets({k: run for k, run in trained.items() if run.name}),
+    }
+    frames, configs = [], {}
+    for path, (frame, config) in read_runs.items():
+        # The rows of a run that was resumed under another name have both
+        method, seed = (config.get(key, frame[key].iloc[-1]) for key in ("method", "seed"))
+        frames.append(frame.assign(method=str(method), seed=int(seed), data=data[path], path=path))
+        configs[path] = (data[path], str(method), int(seed), config)
     runs = pd.concat(frames, ignore_index=True)
     return runs.assign(variant=runs["path"].map(variants(configs)), plain=runs["data"] == PLAIN)
 

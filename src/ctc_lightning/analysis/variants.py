@@ -6,20 +6,22 @@ from typing import Any
 Config = Mapping[str, Any]
 # Where and how a run was made, not what was made: two runs that differ in these alone are of one kind
 _PLACES = (
-    "allow_changes", "callbacks", "debug", "hydra", "logger", "method", "num_threads", "objectives", "paths",
-    "resume", "seed", "sweep",
-    "data.cache_dir", "data.eval_batch_size", "data.num_workers", "data.root",
+    "allow_changes", "callbacks", "debug", "hydra", "images", "logger", "method", "num_threads", "objectives",
+    "paths", "resume", "seed", "sweep",
+    "data.cache_dir", "data.eval_batch_size", "data.num_workers", "data.resplit",
+    "data.root",
     "trainer.default_root_dir", "trainer.enable_model_summary", "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
 )  # fmt: skip
+_WEIGHTS = "callbacks.weight_average.decay"  # the one setting of a callback that weights depend on
 _PLAIN_PARTS = ("network", "input")  # all that makes a plain backbone what it is
 _FEW = 3  # settings in a name, beyond which those are chosen that tell the variants apart
 
 
 def variants(configs: Mapping[str, tuple[str, str, int, Config]]) -> dict[str, str]:
-    """The name of each run's variant among the runs of its data set and method; "" where all are alike.
+    """The name of each run's variant among the runs of its data set and method; empty where all are alike.
 
-    What follows from the seed (``data.seed``) and where a run was made does not count. Of settings that
+    Seeds that follow the run's (``data.seed``) and where a run was made does not count. Of settings that
     always have the same value as another one (``model.temperature`` and what interpolates it) the shortest
     name stands.
 
@@ -58,19 +60,29 @@ def swept(
     keys = sorted(dict.fromkeys(key for config in flat for key in config), key=lambda k: (k.count("."), k))
     told: dict[tuple[str, ...], str] = {}  # values over the runs -> the first, shortest setting with them
     for key in keys:
-        values = [config.get(key, "none") for config in flat]
-        if not _matters(key, plain=plain) or len({*map(str, values)}) == 1:
+        values = tuple(_text(config.get(key)) for config in flat)
+        if not _matters(key, plain=plain) or len({*values}) == 1:
             continue
-        if all(value in (seed, "none") for value, seed in zip(values, seeds, strict=True)):
+        if _is_seed(key) and all(v in (str(seed), "none") for v, seed in zip(values, seeds, strict=True)):
             continue
-        told.setdefault(tuple(map(_text, values)), key)
+        told.setdefault(values, key)
     return told
+
+
+def data_settings(config: Config) -> dict[str, str]:
+    """The settings that choose a run's images, seeds of data aside: dotted name -> value."""
+    flat = dict(_flat({"data": config["data"]}))
+    return {key: _text(flat[key]) for key in flat if _matters(key, plain=False) and not _is_seed(key)}
 
 
 def _matters(key: str, *, plain: bool) -> bool:
     if plain:
         return key.split(".", maxsplit=1)[0] in _PLAIN_PARTS
-    return not any(key == place or key.startswith(f"{place}.") for place in _PLACES)
+    return key == _WEIGHTS or not any(key == place or key.startswith(f"{place}.") for place in _PLACES)
+
+
+def _is_seed(key: str) -> bool:
+    return key.rpartition(".")[2].endswith("seed")
 
 
 def _enough(told: dict[tuple[str, ...], str], num_runs: int) -> dict[tuple[str, ...], str]:

@@ -74,9 +74,8 @@ class Provenance(pl.Callback):
         """A checkpoint says by itself how it was made, what it expects, and what its outputs are called."""
         checkpoint["config"] = self.config
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        record = data_record(data)
-        checkpoint["classes"] = record["classes"]
-        checkpoint["images"] = {"num": record["images"], "digest": record["digest"]}
+        checkpoint["classes"] = list(data.classes)
+        checkpoint["images"] = image_record(data)
         checkpoint["input"] = data.network_input._asdict()
 
     def write(self, trainer: pl.Trainer, status: str) -> None:
@@ -98,10 +97,16 @@ class Provenance(pl.Callback):
 def data_record(data: Any) -> dict[str, Any]:
     """Images of each split, names of the source label's classes, digest of the data set's content."""
     return {
-        "images": {split: len(images) for split, images in data.image_sets["source"].items()},
+        "images": image_record(data)["num"],
         "classes": list(data.classes),
         "digest": data.digest,
     }
+
+
+def image_record(data: Any) -> dict[str, Any]:
+    """Images of each split, and the digest of the data set's content."""
+    sets = data.image_sets["source"]
+    return {"num": {split: len(images) for split, images in sets.items()}, "digest": data.digest}
 
 
 def git_commit() -> str | None:
