@@ -4,6 +4,7 @@ import sys
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -32,6 +33,7 @@ def test_a_killed_and_resumed_run_shows_every_number_of_metrics_csv_once(resumed
 
 def test_the_configuration_is_there_as_a_file_and_in_the_table_of_runs(resumed):
     expected = yaml.safe_load((resumed / "config.yaml").read_text())
+    expected["images"] = torch.load(resumed / "checkpoints" / "last.ckpt", weights_only=True)["images"]
     assert yaml.safe_load((resumed / "tensorboard" / "hparams.yaml").read_text()) == expected
     content = read(resumed).SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     shown = HParamsPluginData.FromString(content).session_start_info.hparams

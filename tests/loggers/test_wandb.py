@@ -60,8 +60,9 @@ def test_the_resumed_training_goes_on_in_the_same_run(files, resumed):
     )
 
 
-def test_the_configuration_is_the_composed_one(files, resumed):
+def test_the_configuration_is_the_composed_one_with_a_record_of_the_images(files, resumed):
     expected = yaml.safe_load((resumed / "config.yaml").read_text())
+    expected["images"] = torch.load(resumed / "checkpoints" / "last.ckpt", weights_only=True)["images"]
     config = {}
     for record in (*records(files[1], "run"), *records(files[1], "config")):
         config |= values(getattr(record, "config", record).update)

@@ -115,8 +115,8 @@ class WandBRun(WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any) -> None:
-        """The configuration, as nested values."""
-        self.config = dict(params)
+        """The configuration and the record of the images, as nested values."""
+        self.config = {name: value for name, value in dict(params).items() if name != "images"}
         super().log_hyperparams(params)
 
     @rank_zero_only
