@@ -12,7 +12,7 @@ from pytorch_lightning.plugins.precision import Precision
 from pytorch_lightning.utilities import rank_zero_only
 
 from ctc_lightning.batch import Batch
-from ctc_lightning.data import Compose, FileDataModule, HorizontalFlip, RandomCrop, RandomResizedCrop
+from ctc_lightning.data import Compose, FileDataModule, HorizontalFlip, RandomCrop, RandomResizedCrop, workers
 from ctc_lightning.data.file_batches import Fit
 
 COUNTS = {"train": 26, "val": 10, "test": 8}
@@ -251,6 +251,19 @@ def test_workers_stay_and_prefetch(make, colours):
     assert (loader.num_workers, loader.persistent_workers, loader.prefetch_factor) == (2, True, 3)
 
 
+def test_too_little_shared_memory_is_said_once_before_the_first_batch(make, noise, monkeypatch, caplog):
+    """Two views of 8 x 3 x 6 x 6 bytes, 2 x 3 batches and the one that stays free."""
+    needed = 7 * 2 * 8 * 3 * 6 * 6
+    for free, num_lines in ((needed, 0), (needed - 1, 1)):
+        monkeypatch.setattr(workers, "free_shared_memory", lambda free=free: free)
+        data = make(num_workers=2, prefetch_factor=3)
+        data.train_dataloader(), data.train_dataloader()
+        lines = [record.getMessage() for record in caplog.records if "--shm-size" in record.getMessage()]
+        assert len(lines) == num_lines
+    assert lines[0].startswith("data=squares: ")
+    assert "6 batches" in lines[0]
+
+
 # ------------------------------------------------------------------------------------------------ unreadable
 
 
@@ -344,6 +357,7 @@ def test_a_data_set_in_one_file_is_refused_with_what_to_use(arrays, colours, mak
         ({"crop_share": 0}, ("crop_share is 0", "above 0")),
         ({"crop_share": 1.1}, ("crop_share is 1.1", "at most 1")),
         ({"prefetch_factor": 0}, ("prefetch_factor is 0", "at least 1")),
+        ({"worker_timeout": 0}, ("worker_timeout is 0", "above 0", "null")),
         ({"check": "none"}, ("check is 'none'", "'scan', 'full'")),
     ],
 )

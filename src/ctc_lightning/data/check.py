@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from ctc_lightning.data.decode import UnreadableImage, decode_bytes, has_16_bits, is_upright, open_image, read
 from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.workers import WorkerLoader
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +69,8 @@ def over_files(
         num_workers: processes; 0 works in this one.
         what: heads the progress bar, which counts files.
     """
-    loader = DataLoader(
-        _Each(files, work),
-        batch_size=FILES_A_TASK,
-        num_workers=num_workers,
-        collate_fn=_as_list,
-        generator=torch.Generator(),  # a loader draws a seed for its workers: not from the global generator
+    loader = WorkerLoader(
+        _Each(files, work), batch_size=FILES_A_TASK, num_workers=num_workers, collate_fn=_as_list
     )
     with tqdm(total=len(files), desc=what, unit=" files") as progress:
         for results in loader:

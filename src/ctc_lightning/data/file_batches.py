@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import center_crop, resize
 from ctc_lightning.data.augmentation import RandomResizedCrop
 from ctc_lightning.data.decode import UnreadableImage, decode
 from ctc_lightning.data.image_set import ImageFiles, Samples
+from ctc_lightning.data.sampler import BatchRows
 
 OnError = Literal["stop", "skip"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -93,7 +94,7 @@ class FileBatches(Dataset[Samples | Unreadable]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, batch: tuple[Tensor, int | None]) -> Samples | Unreadable:
+    def __getitem__(self, batch: BatchRows) -> Samples | Unreadable:
         """The images at ``index_B``; a seed asks for random crops."""
         index_B, seed = batch
         image_BSSC = self._empty(len(index_B))
@@ -114,8 +115,13 @@ class FileBatches(Dataset[Samples | Unreadable]):
         image_BCSS = image_BSSC.permute(0, 3, 1, 2)
         key_BCSS = None if key_BSSC is None else key_BSSC.permute(0, 3, 1, 2)
         found_B = torch.tensor(found)
-        num_replaced = int((found_B != index_B).sum())
+        num_replaced = sum(row != there for row, there in zip(wanted, found, strict=True))
         return Samples(image_BCSS, self.label_N[found_B], found_B, seed, key_BCSS, num_replaced)
+
+    def bytes_an_image(self, *, train: bool) -> int:
+        """Of all its views in a batch."""
+        views = 2 if train and self.has_key_image else 1
+        return views * self.fit.size**2 * self.channels
 
     def _empty(self, batch_size: int) -> Tensor:
         return torch.empty(batch_size, self.fit.size, self.fit.size, self.channels, dtype=torch.uint8)

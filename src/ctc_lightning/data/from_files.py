@@ -4,12 +4,10 @@
 
 import logging
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import torch
 from pytorch_lightning.utilities import rank_zero_only
-from torch.utils.data import DataLoader
 
 from ctc_lightning.data.augmentation import split_crop
 from ctc_lightning.data.check import decode_all
@@ -18,17 +16,11 @@ from ctc_lightning.data.file_batches import FileBatches, Fit, Unreadable, check_
 from ctc_lightning.data.from_collection import CollectionDataModule
 from ctc_lightning.data.image_set import ImageFiles, Samples
 from ctc_lightning.data.sampler import EpochBatches
+from ctc_lightning.data.workers import SILENCE, WorkerLoader, ship, shortage
 
 log = logging.getLogger(__name__)
 
 Check = Literal["scan", "full"]
-
-
-class LateLoader(DataLoader[Any]):
-    """Its workers begin with the first batch: a resumed run tells the sampler its epoch after ``iter``."""
-
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # less than torch promises
-        yield from super().__iter__()
 
 
 def outlive_signals(worker: int) -> None:  # noqa: ARG001  # torch calls it so
@@ -53,6 +45,7 @@ class FileDataModule(CollectionDataModule):
         check: ``scan`` looks at names and counts before training, ``full`` decodes every image, each process
             its share.
         prefetch_factor: batches that each worker prepares ahead.
+        worker_timeout: seconds without a batch from any worker, after which training ends; None: no limit.
         **options: of `CollectionDataModule`.
 
     Raises:
@@ -71,6 +64,7 @@ class FileDataModule(CollectionDataModule):
         crop_share: float = 0.875,
         check: Check = "scan",
         prefetch_factor: int = 4,
+        worker_timeout: float | None = SILENCE,
         **options: Any,
     ) -> None:
         super().__init__(image_size=image_size, **options)
@@ -78,10 +72,16 @@ class FileDataModule(CollectionDataModule):
             raise ValueError(f"crop_share is {crop_share}, must be above 0 and at most 1: give a share.")
         if prefetch_factor < 1:
             raise ValueError(f"prefetch_factor is {prefetch_factor}, must be at least 1: raise it.")
+        if worker_timeout is not None and worker_timeout <= 0:
+            raise ValueError(
+                f"worker_timeout is {worker_timeout}, must be above 0: give seconds, or null for no limit."
+            )
         check_choice("check", check, Check)
         self.channel_mean, self.channel_std = mean, std
         self.check = check
         self.prefetch_factor = prefetch_factor
+        self.worker_timeout = worker_timeout
+        self._has_warned = False
         self.fit = Fit(image_size, crop_share, self.interpolation)
         self.crop, self.augmentation = split_crop(self.augmentation)
         self.key_crop = None
@@ -136,18 +136,28 @@ class FileDataModule(CollectionDataModule):
             key_view=train and self.key_augmentation is not None,
             on_error=self.on_error,
         )
-        return LateLoader(
+        if self.num_workers:
+            self._check_shared_memory(sampler.batch_size * batches.bytes_an_image(train=train))
+        return WorkerLoader(
             batches,
             sampler=sampler,
             batch_size=None,
+            collate_fn=ship,
             num_workers=self.num_workers,
+            silence=self.worker_timeout,
             persistent_workers=self.num_workers > 0,
             prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,
             worker_init_fn=outlive_signals,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            # A loader draws a seed for its workers: not from the global generator.
-            generator=torch.Generator(),
         )
+
+    @rank_zero_only
+    def _check_shared_memory(self, batch_bytes: int) -> None:
+        """Say, once, that the batches which the workers prepare do not fit into shared memory."""
+        processes = self.num_workers * (self.trainer.num_devices if self.trainer else 1)
+        if not self._has_warned and (text := shortage(processes * self.prefetch_factor, batch_bytes)):
+            self._has_warned = True
+            log.warning("data=%s: %s", self.name, text)
 
     def to_samples(self, batch: Samples | Unreadable) -> Samples:
         """Stop at an unreadable image.

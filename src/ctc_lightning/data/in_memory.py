@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ctc_lightning.data.data_module import ImageDataModule, Loader
 from ctc_lightning.data.image_set import ImageSet, Samples
-from ctc_lightning.data.sampler import EpochBatches
+from ctc_lightning.data.sampler import BatchRows, EpochBatches
 from ctc_lightning.data.standardise import channel_statistics
 
 
@@ -31,8 +31,9 @@ class _RowsOf(Dataset[Rows]):
     def __init__(self, name: str, split: str) -> None:
         self.name, self.split = name, split
 
-    def __getitem__(self, batch: tuple[Tensor, int | None]) -> Rows:
-        return Rows(*batch, self.name, self.split)
+    def __getitem__(self, batch: BatchRows) -> Rows:
+        index_B, seed = batch
+        return Rows(torch.from_numpy(index_B), seed, self.name, self.split)
 
 
 class InMemoryDataModule(ImageDataModule):

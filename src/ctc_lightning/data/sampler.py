@@ -5,12 +5,14 @@
 from collections.abc import Iterator
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+BatchRows = tuple[NDArray[np.int64], int | None]
+"""(B,) row numbers and a seed: no tensor, which would take shared memory on its way to a worker."""
 
-class EpochBatches(Sampler[tuple[Tensor, int | None]]):
+
+class EpochBatches(Sampler[BatchRows]):
     """Yields ``(index, seed)`` for every batch of one rank's share of an epoch.
 
     One order of all N images per epoch is cut into global batches of R·B images, and each of those into R
@@ -57,7 +59,7 @@ class EpochBatches(Sampler[tuple[Tensor, int | None]]):
                 "change the batch size, or use fewer processes or more images."
             )
         self.num_used = self.num_batches * global_size if drop_last else num_images
-        self.num_images = num_images
+        self.num_images, self.batch_size = num_images, batch_size
         self.seed = seed
         self.shuffle = shuffle
         self.rank = rank
@@ -76,18 +78,19 @@ class EpochBatches(Sampler[tuple[Tensor, int | None]]):
     def __len__(self) -> int:
         return self.num_batches
 
-    def __iter__(self) -> Iterator[tuple[Tensor, int | None]]:
+    def __iter__(self) -> Iterator[BatchRows]:
         epoch = self.epoch
-        global_batches = self._order(epoch)[: self.num_used].tensor_split(self.num_batches)
+        global_batches = np.array_split(self._order(epoch)[: self.num_used], self.num_batches)
         first = self.begun[1] if self.begun[0] == epoch else 0
         for batch, index in enumerate(global_batches[first:], start=first):
-            yield index.tensor_split(self.world_size)[self.rank], self._augmentation_seed(epoch, batch)
+            index_B = np.array_split(index, self.world_size)[self.rank]
+            yield index_B, self._augmentation_seed(epoch, batch)
 
-    def _order(self, epoch: int) -> Tensor:
+    def _order(self, epoch: int) -> NDArray[np.int64]:
         if not self.shuffle:
-            return torch.arange(self.num_images)
+            return np.arange(self.num_images)
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
-        return torch.from_numpy(rng.permutation(self.num_images))
+        return rng.permutation(self.num_images)
 
     def _augmentation_seed(self, epoch: int, batch: int) -> int | None:
         if self.seed is None:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from ctc_lightning.data.collection import SPLITS, Collection
 from ctc_lightning.data.from_files import FileDataModule
-from ctc_lightning.data.sampler import EpochBatches
+from ctc_lightning.data.sampler import BatchRows, EpochBatches
 from ctc_lightning.data.shards import ShardFiles, is_remote, litdata, read_manifest, read_shards
 
 
@@ -143,13 +142,13 @@ class ShardBatches(EpochBatches):
         self.position_N, self.shard_N = files.position, files.shard
         self.mixed_shards = mixed_shards
 
-    def __iter__(self) -> Iterator[tuple[Tensor, int | None]]:
+    def __iter__(self) -> Iterator[BatchRows]:
         for index_B, seed in super().__iter__():
-            yield index_B[torch.from_numpy(self.position_N[index_B]).argsort()], seed
+            yield index_B[self.position_N[index_B].argsort(kind="stable")], seed
 
-    def _order(self, epoch: int) -> Tensor:
+    def _order(self, epoch: int) -> NDArray[np.int64]:
         if not self.shuffle:
-            return torch.from_numpy(self.position_N.argsort(kind="stable"))
+            return self.position_N.argsort(kind="stable")
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
         turn_N = rng.permutation(self.shard_N.max() + 1)[self.shard_N]  # absent images, -1, go with the last
-        return torch.from_numpy(np.lexsort([rng.random(len(turn_N)), turn_N // self.mixed_shards]))
+        return np.lexsort([rng.random(len(turn_N)), turn_N // self.mixed_shards])
