@@ -55,8 +55,9 @@ lint: setup  ## Check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Without --quiet, which hides the warnings that --strict counts
 docs: setup  ## Build the documentation in site/, strictly: open site/index.html
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
