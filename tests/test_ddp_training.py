@@ -25,16 +25,22 @@ TINY = """data=digits data.source_label=digit data.num_val=20 data.num_test=20 t
 EVEN, UNEVEN = "data.num_train=64", "data.num_train=45 data.drop_last=false"  # 8 + 8 images a step; 8 + 7
 QUEUE, BANK = "model=ctc_queue model.queue_size=40", "model=ctc_bank"
 REFERENCE = "model=ctc_two_stage_reference model.num_negatives=16"
-COMPARABLE = {"even queue": f"{QUEUE} {EVEN}", "even bank": f"{BANK} {EVEN}"}
-RUNS = COMPARABLE | {
+TWIN_BANK = "model=ctc_bank memory@model.stages.contrast.memory=twin_bank"
+COMPARABLE = {
+    "even queue": f"{QUEUE} {EVEN}",
+    "even bank": f"{BANK} {EVEN}",
     "uneven queue": f"{QUEUE} {UNEVEN}",
     "uneven bank": f"{BANK} {UNEVEN}",
-    "uneven reference": f"{REFERENCE} {UNEVEN}",
+    "accumulated queue": f"{QUEUE} {EVEN}",
+    "accumulated twin bank": f"{TWIN_BANK} {EVEN}",
+    "accumulated uneven bank": f"{BANK} data.num_train=63 data.drop_last=false",  # 4 + 4 and 4 + 3 at last
 }
+RUNS = COMPARABLE | {"uneven reference": f"{REFERENCE} {UNEVEN}"}
 
 
 RESUMED = "even queue"
 ONE, TWO = "trainer=cpu data.batch_size=16", "trainer=ddp_sim data.batch_size=8"
+ACCUMULATED = "trainer=ddp_sim data.batch_size=4 trainer.accumulate_grad_batches=2"
 
 
 def train(name, where, resume=None, save=None):
@@ -45,28 +51,29 @@ def train(name, where, resume=None, save=None):
     overrides = f"{TINY} {RUNS[name]} {where}".split()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         trainer, module, data = build(compose("train", overrides=overrides))
-    losses, grads, stages = [], [], []
+    losses, grads, sizes, stages = [], [], [], []
 
     def on_train_batch_start(trainer, module, batch, batch_idx):
         for layer in module.modules():
             if name in COMPARABLE and isinstance(layer, BatchNorm2d):
                 layer.eval()  # a batch's statistics depend on how many images a process has
 
-    def on_before_optimizer_step(trainer, module, optimizer):
-        grads.append({n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None})
-
     def on_train_batch_end(trainer, module, outputs, batch, batch_idx):
         losses.append(outputs["loss"])
+        sizes.append(len(batch.index))
+        if trainer.global_step > len(grads):  # of a whole step, averaged
+            grads.append({n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None})
 
     def on_train_epoch_end(trainer, module):
         stages.append(module.stage_name)
         if save is not None and trainer.current_epoch == 1:
             trainer.save_checkpoint(save)
 
-    hooks = (on_train_batch_start, on_before_optimizer_step, on_train_batch_end, on_train_epoch_end)
+    hooks = (on_train_batch_start, on_train_batch_end, on_train_epoch_end)
     trainer.callbacks.append(LambdaCallback(**{hook.__name__: hook for hook in hooks}))
     trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    seen = {"losses": torch.stack(losses), "grads": grads, "stages": stages, "state": module.state_dict()}
+    seen = {"losses": torch.stack(losses), "sizes": torch.tensor(sizes)}
+    seen |= {"grads": grads, "stages": stages, "state": module.state_dict()}
     return trainer.global_rank, seen
 
 
@@ -98,8 +105,9 @@ def ranks(tmp_path_factory):
 def test_two_processes_equal_one_with_both_batches(name, ranks):
     _, alone = train(name, ONE)
     exactly = {"rtol": 1e-9, "atol": 1e-9}
-    losses = torch.stack([seen["losses"] for seen in ranks[name]])
-    torch.testing.assert_close(losses.mean(0), alone["losses"], **exactly)
+    if "accumulated" not in name:  # there a loss is a micro-batch's
+        losses, sizes = (torch.stack([seen[part] for seen in ranks[name]]) for part in ("losses", "sizes"))
+        torch.testing.assert_close((losses * sizes).sum(0) / sizes.sum(0), alone["losses"], **exactly)
     for seen in ranks[name]:
         torch.testing.assert_close(seen["grads"], alone["grads"], **exactly)
         torch.testing.assert_close(seen["state"], alone["state"], **exactly)
@@ -147,7 +155,8 @@ def test_heads_that_wait_for_their_stage_neither_stop_nor_join_the_first(ranks):
 if __name__ == "__main__":
     here = Path(sys.argv[1])
     for name in RUNS:
-        rank, seen = train(name, TWO, save=here / "two.ckpt" if name == RESUMED else None)
+        where = ACCUMULATED if "accumulated" in name else TWO
+        rank, seen = train(name, where, save=here / "two.ckpt" if name == RESUMED else None)
         torch.save(seen, here / f"{name} {rank}.pt")
     rank, seen = train(RESUMED, TWO, resume=here / "one.ckpt")
     torch.save(seen, here / f"resumed {rank}.pt")

@@ -26,7 +26,7 @@ LAYERS = [
     {"estimators", "targets"},
     {"measuring"},
     {"contrast"},  # reads the keys that a memory hands out
-    {"stage"},
+    {"accumulation", "epoch_means", "stage"},
     {"module"},
     {"callbacks", "loggers"},
     {"analysis", "checkpoint", "checkpoint_io", "config_errors", "console", "strategy"},

@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_dir
 
 from ctc_lightning.callbacks import StopWhenDiverged
 from ctc_lightning.checkpoint import check_unchanged, checkpoint_to_resume
+from ctc_lightning.checkpoint_io import AtomicCheckpointIO
 from ctc_lightning.paths import config_dir
 from ctc_lightning.train import train
 
@@ -141,14 +142,6 @@ def assert_equal_ends(run_dir, expected_dir):
         pd.testing.assert_frame_equal(found, expected, obj=file)  # cell by cell, as text
 
 
-def assert_equal_weights(run_dir, expected_dir):
-    """And memories, optimizer and random numbers: a mean over half an epoch's losses is another number."""
-    found, expected = load(run_dir), load(expected_dir)
-    for part in ("state_dict", "optimizer_states", "lr_schedulers", "stage", "epoch", "global_step"):
-        assert same(found[part], expected[part]), f"{part} differs"
-    assert same(found["callbacks"]["RandomState"], expected["callbacks"]["RandomState"])
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread_and_this_file_on_the_path():
     before = torch.get_num_threads()
@@ -214,6 +207,46 @@ def test_sigkill_within_the_first_epoch_of_a_stage(uninterrupted, tmp_path):
     assert_equal_ends(run_dir, uninterrupted("ctc_two_stage"))
 
 
+@pytest.mark.parametrize("name", ["best", "epoch_002", "stage_contrast", "last"])
+def test_a_kill_right_after_a_checkpoint_is_written_loses_no_logged_row(
+    name, uninterrupted, tmp_path, monkeypatch
+):
+    run_dir, overrides = tmp_path / "run", MODELS["ctc_queue"].split()
+    write, epoch = AtomicCheckpointIO.save_checkpoint, 3 if name == "stage_contrast" else 1
+
+    def write_and_die(io, checkpoint, path, storage_options=None):
+        write(io, checkpoint, path, storage_options)
+        if Path(path).stem == name and checkpoint["epoch"] == epoch:
+            raise InterruptedError("in place of SIGKILL")
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(AtomicCheckpointIO, "save_checkpoint", write_and_die)
+        run_here(run_dir, *overrides)
+    run_here(run_dir, *overrides, "resume=auto")
+    assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
+
+
+@pytest.mark.parametrize("name", ["best", "epoch_002"])
+def test_a_run_that_continues_from_an_earlier_checkpoint_of_its_own_logs_nothing_twice(
+    name, uninterrupted, tmp_path
+):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted("ctc_queue"), run_dir)
+    resume = f"resume={run_dir}/checkpoints/{name}.ckpt"
+    run_here(run_dir, *MODELS["ctc_queue"].split(), resume)
+    assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
+
+
+def test_a_checkpoint_from_before_means_were_saved_resumes(uninterrupted, tmp_path):
+    run_dir = tmp_path / "run"
+    shutil.copytree(uninterrupted("ctc_queue"), run_dir)
+    older = load(run_dir, "epoch_002")
+    del older["epoch_means"]
+    torch.save(older, run_dir / "checkpoints" / "last.ckpt")
+    run_here(run_dir, *MODELS["ctc_queue"].split(), "resume=auto")
+    assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
+
+
 PREEMPTED = [
     ("ctc_queue", (1, 0), signal.SIGTERM),
     ("ctc_queue", (2, 1), signal.SIGUSR1),  # the last step of its epoch
@@ -241,7 +274,7 @@ def test_a_run_told_to_go_saves_and_ends_like_one_never_stopped(
     saved = load(run_dir)
     assert saved["global_step"] == STEPS * moment[0] + moment[1] + 1  # that step is not lost
     run_here(run_dir, *overrides, "resume=auto")
-    assert_equal_weights(run_dir, uninterrupted(model))
+    assert_equal_ends(run_dir, uninterrupted(model))
 
 
 def test_sigterm_ends_the_process_with_its_number_and_slurm_gets_the_job_back(
@@ -262,7 +295,7 @@ def test_sigterm_ends_the_process_with_its_number_and_slurm_gets_the_job_back(
     assert (tmp_path / "requeued").read_text() == "requeue 123\n"
     resumed = run_there(run_dir, *overrides, "resume=auto")
     assert resumed.returncode == 0, resumed.stderr
-    assert_equal_weights(run_dir, uninterrupted("ctc_queue"))
+    assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
 
 
 def test_a_loss_that_is_no_number_on_one_rank_stops_both(tmp_path):

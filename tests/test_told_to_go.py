@@ -18,7 +18,6 @@ from test_resume import (
     MODELS,
     STEPS,
     assert_equal_ends,
-    assert_equal_weights,
     load,
     preempt,
     run_here,
@@ -167,7 +166,7 @@ def test_submitits_own_signal_saves_first_and_leaves_the_queueing_to_submitit(wh
     assert not scontrol.exists()
     assert load(tmp_path / "run")["global_step"] == STEPS + 1
     run(tmp_path / "run", *QUEUE, "resume=auto")
-    assert_equal_weights(tmp_path / "run", whole(*QUEUE))
+    assert_equal_ends(tmp_path / "run", whole(*QUEUE))
 
 
 def test_one_signalled_rank_is_enough_and_two_go_on_within_an_epoch_as_if_never_stopped(
@@ -185,7 +184,7 @@ def test_one_signalled_rank_is_enough_and_two_go_on_within_an_epoch_as_if_never_
     mine, theirs = load(tmp_path / "run")["running_statistics"]
     assert any((mine[name] != theirs[name]).any() for name in mine), "nothing to tell ranks apart"
     run(tmp_path / "run", *TWO_RANKS, "resume=auto")
-    assert_equal_weights(tmp_path / "run", whole(*TWO_RANKS))
+    assert_equal_ends(tmp_path / "run", whole(*TWO_RANKS))
 
 
 def test_a_disk_that_is_full_ends_both_ranks_and_leaves_the_last_good_checkpoint(whole, tmp_path):

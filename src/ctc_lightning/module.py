@@ -16,8 +16,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
+from ctc_lightning.accumulation import StepBatches
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import gather_objects
+from ctc_lightning.epoch_means import EpochMeans, log_epoch
 from ctc_lightning.networks.evaluating import evaluating
 from ctc_lightning.networks.network import Network
 from ctc_lightning.optim.parameter_groups import parameter_groups, scaled_lr
@@ -79,6 +81,8 @@ class CTCModule(pl.LightningModule):
         self.decay_norm_and_bias = decay_norm_and_bias
         self.label_smoothing = label_smoothing
         self.lr_schedule = schedule
+        self.step_batches = StepBatches()
+        self.losses = EpochMeans()
         self.val_top1 = MulticlassAccuracy(network.classifier.out_features, average="micro")
 
     @property
@@ -98,7 +102,7 @@ class CTCModule(pl.LightningModule):
         h_BF = net.backbone(batch.view)
         loss_ce = cross_entropy(net.classifier(h_BF), batch.label, label_smoothing=self.label_smoothing)
         if stage.contrast is None:
-            self.log_losses(loss=loss_ce)
+            self.losses.add(len(h_BF), loss=loss_ce)
             return {"loss": loss_ce}
 
         q_BD = normalize(stage.projector_of(net)(h_BF), dim=-1)
@@ -107,13 +111,15 @@ class CTCModule(pl.LightningModule):
         loss_contrast = stage.contrast(q_BD, keys)  # −log p(k⁺ | q; τ)
 
         loss = loss_ce + stage.weight * loss_contrast  # CE + λ · contrast
-        self.log_losses(loss=loss, ce=loss_ce, contrast=loss_contrast)
+        self.losses.add(len(h_BF), loss=loss, ce=loss_ce, contrast=loss_contrast)
         return {"loss": loss, "query": q_BD.detach(), "key": k_BD.detach()}
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Remember the batch, last of all: no query meets its own key."""
+        """Remember the optimizer step's batches, last of all: no query meets a key of its own step."""
         if self.stage.contrast is not None:
-            self.stage.memory.put(outputs["query"], outputs["key"], batch)
+            self.step_batches.embed(outputs["query"], outputs["key"], batch)
+        if self.trainer.is_last_batch or (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
+            self.step_batches.store(self.stage.memory)
         if self.trainer.is_last_batch:
             self.share_batch_norm()
 
@@ -122,6 +128,32 @@ class CTCModule(pl.LightningModule):
         super().optimizer_step(*args, **kwargs)
         if self.stage.contrast is not None:
             self.stage.key_encoder.update(self.stage.encoder(self.network))
+
+    # ------------------------------------------ several batches in one step: micro-batches and ranks
+
+    def on_train_start(self) -> None:
+        """Forget the batches of a step that another training did not finish."""
+        self.step_batches.clear()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Count the step's images where it has several batches."""
+        if self.batches_per_step > 1:
+            self.step_batches.begin(batch, self.global_batch // self.batches_per_step)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """∂ (n/B) L: a batch that is not full counts for less, image by image the same."""
+        scale = self.step_batches.scale
+        super().backward(loss if scale == 1 else loss * scale, *args, **kwargs)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """∂L ← the mean over all images of the step."""
+        if self.batches_per_step > 1:
+            self.step_batches.average_gradients(optimizer, self.global_batch)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Micro-batches of all ranks in an optimizer step."""
+        return self.trainer.world_size * self.trainer.accumulate_grad_batches
 
     def share_batch_norm(self) -> None:
         """Take rank 0's running statistics at an epoch's end, before anything is measured or frozen."""
@@ -142,10 +174,17 @@ class CTCModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Enter the stage that this epoch belongs to."""
+        self.losses.clear()
         name = self.stage_schedule.at(self.current_epoch).name
         if name != self.stage_name:
             self.stage_name = name
             self.begin_stage(self.stage)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean losses, of rank 0's images: no step waits for the other ranks."""
+        losses = self.losses.means()
+        log_epoch(self.trainer, self, {f"train/{name}": mean for name, mean in losses.items()})
+        self.losses.clear()
 
     def begin_stage(self, stage: Stage) -> None:
         """Set the stage's weight decay, let its key encoder copy today's network, fill its memory."""
@@ -170,6 +209,7 @@ class CTCModule(pl.LightningModule):
         """Note the stage, which a run resumed within it must not begin again, a step, each rank's own."""
         checkpoint["stage"] = self.stage_name
         checkpoint["global_batch"] = self.global_batch
+        checkpoint["epoch_means"] = self.losses.state_dict()
         if self.trainer.world_size > 1:
             mine = {name: buffer.cpu() for name, buffer in self.running_statistics().items()}
             checkpoint["running_statistics"] = gather_objects(mine)
@@ -177,6 +217,7 @@ class CTCModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Resume in the stage that was left; on as many ranks, each with its own running statistics."""
         self.stage_name = checkpoint["stage"]
+        self.losses.load_state_dict(checkpoint.get("epoch_means", {}))
         of_ranks = checkpoint.get("running_statistics", [])
         if len(of_ranks) == self.trainer.world_size:
             checkpoint["state_dict"] |= of_ranks[self.trainer.global_rank]
@@ -206,7 +247,7 @@ class CTCModule(pl.LightningModule):
     def global_batch(self) -> int:
         """Images in an optimizer step of all ranks together."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        return data.batch_size * self.trainer.world_size * self.trainer.accumulate_grad_batches
+        return data.batch_size * self.batches_per_step
 
     def lr_factor(self, step: int) -> float:
         """The learning rate of a 0-based optimizer step, as a factor of the optimizer's."""
@@ -215,11 +256,6 @@ class CTCModule(pl.LightningModule):
         elapsed = min(epoch - now.first_epoch, now.num_epochs)
         stage: Stage = self.stages[now.name]  # type: ignore[assignment]
         return stage.lr_scale * self.lr_schedule(elapsed, now.num_epochs)
-
-    def log_losses(self, **losses: Tensor) -> None:
-        """Log each loss's mean over the epoch, of rank 0's images: no step waits for the other ranks."""
-        values = {f"train/{name}": value.detach() for name, value in losses.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, rank_zero_only=True)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Source accuracy and cross-entropy on the validation images."""

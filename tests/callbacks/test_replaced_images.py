@@ -2,9 +2,11 @@
 
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import CSVLogger
 
 from ctc_lightning.callbacks.replaced_images import ReplacedImages
 
@@ -16,8 +18,8 @@ class Module(pl.LightningModule):
         super().__init__()
         self.logged = {}
 
-    def log(self, name, value, **options):
-        self.logged[name] = (float(value), options)
+    def log_dict(self, values, **options):
+        self.logged |= {name: (float(value), options) for name, value in values.items()}
 
 
 class Strategy:
@@ -35,14 +37,15 @@ class Strategy:
 
 def end_epoch(data, elsewhere=0):
     module, strategy = Module(), Strategy(elsewhere)
-    ReplacedImages().on_train_epoch_end(SimpleNamespace(datamodule=data, strategy=strategy), module)
+    trainer = SimpleNamespace(datamodule=data, strategy=strategy, is_global_zero=False)
+    ReplacedImages().on_train_epoch_end(trainer, module)
     return module.logged, strategy
 
 
 def test_the_sum_over_ranks_is_logged_once_an_epoch():
     logged, strategy = end_epoch(SimpleNamespace(on_error="skip", num_replaced=3), elsewhere=4)
     assert strategy.reduced == [3]
-    assert logged == {"data/replaced": (7.0, {"rank_zero_only": True})}
+    assert logged == {"data/replaced": (7.0, {"logger": False, "rank_zero_only": True})}
 
 
 def test_none_replaced_is_logged_as_0():
@@ -88,7 +91,7 @@ def test_a_real_trainer_logs_the_count(tmp_path):
         accelerator="cpu",
         devices=1,
         max_epochs=2,
-        logger=False,
+        logger=CSVLogger(tmp_path, name="", version=""),
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
@@ -96,4 +99,6 @@ def test_a_real_trainer_logs_the_count(tmp_path):
         default_root_dir=tmp_path,
     )
     trainer.fit(Linear(), datamodule=Skipping())
-    assert trainer.logged_metrics["data/replaced"] == 12
+    assert trainer.callback_metrics["data/replaced"] == 12
+    logged = pd.read_csv(tmp_path / "metrics.csv")
+    assert logged[["step", "epoch", "data/replaced"]].values.tolist() == [[2, 0, 6], [5, 1, 12]]

@@ -5,6 +5,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from ctc_lightning.epoch_means import log_epoch
+
 
 class ReplacedImages(pl.Callback):
     """Logs ``data/replaced``, the images replaced so far on all ranks, where ``data.on_error=skip``."""
@@ -15,4 +17,4 @@ class ReplacedImages(pl.Callback):
         if getattr(data, "on_error", "stop") == "skip":
             count = torch.tensor(float(data.num_replaced), device=pl_module.device)
             total = trainer.strategy.reduce(count, reduce_op="sum")
-            pl_module.log("data/replaced", total, rank_zero_only=True)
+            log_epoch(trainer, pl_module, {"data/replaced": total})

@@ -23,7 +23,8 @@ class NCE(Contrast):
     so that a small τ does not overflow.
 
     Source: dt-tradeoff@a36516b ctc/criterion.py:40-65 and ctc/memory.py:51-60. Under several processes the
-    first batch's mean is taken over all of them (the reference runs on one).
+    first batch's mean is taken over all of them (the reference runs on one). With
+    ``trainer.accumulate_grad_batches`` it is the first micro-batch's.
     """
 
     log_normaliser: Tensor

@@ -13,6 +13,9 @@ class BatchMemory(Memory):
     Args:
         exclude: ``image`` (default) or ``class``.
 
+    With ``trainer.accumulate_grad_batches`` the negatives are those of one micro-batch, not of the whole
+    optimizer step.
+
     Raises:
         ValueError: any other ``exclude``: the batch holds the positive itself.
     """

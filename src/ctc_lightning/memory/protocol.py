@@ -4,6 +4,7 @@ B: queries, K: negatives, R: rows, C: rows of one block, D: projection
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
@@ -129,6 +130,14 @@ class Memory(nn.Module, ABC):
 
     def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """Remember a batch from all ranks. Called after the backward pass: no query meets its own key."""
+
+    def put_step(self, batches: Sequence[tuple[Tensor, Tensor, Batch]]) -> None:
+        """Remember an optimizer step's micro-batches, each as for `put`, as if they were one batch."""
+        query_BD, key_BD, index_B, label_B = map(
+            torch.cat,
+            zip(*((query, key, batch.index, batch.label) for query, key, batch in batches), strict=True),
+        )
+        self.put(query_BD, key_BD, batches[-1][2]._replace(index=index_B, label=label_B))
 
     def fill(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """Overwrite what is remembered of these images (a stage begins)."""

@@ -1,5 +1,7 @@
 """A first-in, first-out queue of the most recent keys. B: new keys of all ranks, K: slots, D: projection."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -47,6 +49,11 @@ class KeyQueue(Memory):
         written_K = self.index_K >= 0
         allowed_BK = may_meet(self.exclude, batch, self.index_K, self.label_K) & written_K
         return Keys(key_BD, self.key_KD, allowed_BK, num_stored=self.size)
+
+    def put_step(self, batches: Sequence[tuple[Tensor, Tensor, Batch]]) -> None:
+        """Write one micro-batch after the other: all ranks' first ones are older than their second ones."""
+        for batch in batches:
+            self.put(*batch)
 
     @torch.no_grad()
     def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
