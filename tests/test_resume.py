@@ -219,9 +219,10 @@ def test_a_kill_right_after_a_checkpoint_is_written_loses_no_logged_row(
         if Path(path).stem == name and checkpoint["epoch"] == epoch:
             raise InterruptedError("in place of SIGKILL")
 
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+    with monkeypatch.context() as patch:
         patch.setattr(AtomicCheckpointIO, "save_checkpoint", write_and_die)
-        run_here(run_dir, *overrides)
+        with pytest.raises(InterruptedError):
+            run_here(run_dir, *overrides)
     run_here(run_dir, *overrides, "resume=auto")
     assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
 
