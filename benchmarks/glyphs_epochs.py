@@ -17,7 +17,7 @@ from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
 
 EPOCHS = 3  # per round; timed from the beginning of the first to the beginning of the last
-OVERRIDES = ["callbacks=none", "+trainer.enable_checkpointing=false"]
+OVERRIDES = ["callbacks=none", "trainer.enable_checkpointing=false"]
 
 
 class TrainerEpochs:

@@ -79,7 +79,7 @@ def main() -> None:
     rounds = start(rounds=5)
     rows, overhead = [], []
     for model in ("ctc_queue", "ce"):
-        options = f"model={model}", "+trainer.limit_val_batches=0"
+        options = f"model={model}", "trainer.limit_val_batches=0"
         loops = {
             "bare": BareLoop(*options),
             "Trainer": TrainerEpochs(*options),

@@ -1,11 +1,14 @@
 """Every configuration builds what it says, and every part swaps on the command line."""
 
+import inspect
 import json
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.strategies import DDPStrategy
 
@@ -51,6 +54,30 @@ def test_every_experiment_on_embedded_data_builds(experiment, parts):
         type(callback).__name__ for callback in trainer.callbacks
     }
     assert [logger.save_dir for logger in trainer.loggers] == [cfg.paths.run_dir]
+
+
+def test_every_argument_of_the_trainer_has_its_plain_name():
+    cpu = OmegaConf.load(config_dir() / "trainer" / "cpu.yaml")
+    arguments = {
+        name for name in inspect.signature(pl.Trainer).parameters if name not in ("callbacks", "logger")
+    }
+    assert {str(key) for key in cpu} == arguments | {"_target_"}
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("max_steps=4", 4),
+        ("gradient_clip_val=1", 1),
+        ("limit_train_batches=2", 2),
+        ("val_check_interval=1", 1),
+        ("detect_anomaly=true", True),
+    ],
+)
+def test_what_is_given_to_the_trainer_reaches_it(override, expected, parts):
+    _, trainer, *_ = parts("debug=fast", f"trainer.{override}")
+    name = override.partition("=")[0]
+    assert getattr(trainer, {"detect_anomaly": "_detect_anomaly"}.get(name, name)) == expected
 
 
 @pytest.mark.parametrize("data", ["glyphs", "digits"])

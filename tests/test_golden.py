@@ -39,9 +39,9 @@ def thirty_losses(model: str) -> list[float]:
     overrides = [f"model={model}", *MODELS[model], "callbacks=none", "logger=none", "paths.run_dir=unused"]
     overrides += ["trainer.max_epochs=2", "trainer.precision=64-true", "trainer.enable_progress_bar=false"]
     overrides += [
-        "+trainer.max_steps=30",
-        "+trainer.limit_val_batches=0",
-        "+trainer.enable_checkpointing=false",
+        "trainer.max_steps=30",
+        "trainer.limit_val_batches=0",
+        "trainer.enable_checkpointing=false",
     ]
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         trainer, module, data = build(compose("train", overrides=overrides))

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import timm
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from PIL import Image
 from safetensors.torch import load_file
 from timm.data import ImageNetInfo
@@ -37,6 +38,7 @@ SMALL = [
 ]
 QUEUE = ["experiment=ctc_imagenet", "model.queue_size=64"]
 TWO_RANKS = [*QUEUE, *SMALL, "trainer=ddp_sim", "trainer.devices=2", "num_threads=1"]
+TWO_RANKS += ["trainer.precision=bf16-mixed"]  # as on GPUs
 KILL = "+callbacks.kill={_target_:test_resume.Kill,epoch:1,step:1}"  # every rank kills itself
 
 
@@ -172,7 +174,7 @@ def test_exported_to_timm(program, whole, tmp_path):
 def test_every_experiment_builds_and_trains_through_its_stages(experiment, parts):
     queue = ["model.queue_size=64"] if experiment == "ctc_imagenet" else []
     trainer, module, data = parts(
-        f"experiment={experiment}", *queue, "+trainer.limit_train_batches=2", "callbacks.compile=null"
+        f"experiment={experiment}", *queue, "trainer.limit_train_batches=2", "callbacks.compile=null"
     )
     stages = set()
     put = module.on_train_batch_end
@@ -185,6 +187,22 @@ def test_every_experiment_builds_and_trains_through_its_stages(experiment, parts
     for group in trainer.optimizers[0].param_groups:
         decayed = {parameter.ndim > 1 for parameter in group["params"]}
         assert decayed == {group["weight_decay"] > 0}, "matrices and kernels decay, biases and norms do not"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "precision", "backend"),
+    [
+        ("cpu", "32-true", None),
+        ("ddp_sim", "32-true", None),
+        ("gpu", "bf16-mixed", "inductor"),
+        ("ddp", "bf16-mixed", "inductor"),
+    ],
+)
+def test_bf16_and_the_compiler_are_for_gpus(trainer, precision, backend):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = compose("train", ["experiment=ctc_imagenet", f"trainer={trainer}", "paths.run_dir=none"])
+    assert cfg.trainer.precision == precision
+    assert instantiate(cfg.callbacks.compile).backend == backend
 
 
 def test_the_key_encoder_of_imagenet_follows_running_statistics(parts):
@@ -201,7 +219,7 @@ def test_any_backbone_by_one_override(backbone, parts):
     trainer, module, data = parts(
         *QUEUE,
         f"network.backbone={backbone}",
-        "+trainer.limit_train_batches=2",
+        "trainer.limit_train_batches=2",
         "trainer.max_epochs=1",
         "callbacks.compile=null",  # the tracing of a hundred layers takes half a minute
     )

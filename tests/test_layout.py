@@ -19,7 +19,7 @@ PARTS = {
 }
 # Each layer imports from those above it; a file from its own folder as well
 LAYERS = [
-    {"run_name", "checks", "atomic_write"},
+    {"run_name", "checks", "atomic_write", "overrides"},
     {"batch", "classes", "digests", "distributed", "paths", "results"},
     {"key_encoder", "memory", "networks", "optim", "data", "metrics"},
     {"evaluation"},  # its scores are metrics

@@ -17,7 +17,7 @@ from ctc_lightning.train import build
 NUM_BATCHES = 8  # an epoch, of 8 images
 TINY = f"""data=digits data.source_label=digit data.num_train={8 * NUM_BATCHES} data.num_val=20
     data.num_test=20 data.batch_size=8 callbacks=none logger=none paths.run_dir=none
-    trainer.enable_progress_bar=false +trainer.enable_checkpointing=false"""
+    trainer.enable_progress_bar=false trainer.enable_checkpointing=false"""
 TWO_STAGES = "model=ctc_two_stage model.stages.instance.epochs=2"
 REFERENCE = "model=ctc_two_stage_reference model.num_negatives=16"
 REFERENCE_HEADS = {"stages.temporal.projector", "stages.temporal.key_encoder.encoder.1"}
@@ -130,7 +130,7 @@ def test_no_query_meets_an_older_key_of_its_own_image():
 def test_evaluation_leaves_training_untouched(overrides):
     ends = []
     for limit in (0, 1.0):
-        module = train(f"{overrides} trainer.max_epochs=3 +trainer.limit_val_batches={limit}")
+        module = train(f"{overrides} trainer.max_epochs=3 trainer.limit_val_batches={limit}")
         numpy_next = np.random.rand()  # noqa: NPY002 - the global generator is meant
         ends.append((state(module), torch.rand(9), random.random(), numpy_next))
     without, evaluated = ends

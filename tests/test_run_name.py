@@ -1,5 +1,6 @@
 """A run that is started again finds its directory; two runs never share one."""
 
+import re
 import sys
 
 import pytest
@@ -108,3 +109,11 @@ def test_a_sweeps_folders_have_names_that_file_systems_take(character, tmp_path)
     for name in names:
         (tmp_path / name).mkdir()
     assert len(names) == 4
+
+
+def test_a_sweep_over_paths_makes_folders_side_by_side():
+    settings = [f"data.root={path}" for path in ("/a/x", "/b/x", "a_x", "../a_x", "'/a/it\\'s'", "/a/x/y")]
+    names = [short(setting) for setting in settings]
+    assert len({*names}) == len(names)
+    assert not re.search(r"[/'\\]", "".join(names))
+    assert names[2] == settings[2], "a name that can be a folder's stays"

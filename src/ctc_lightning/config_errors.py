@@ -3,8 +3,9 @@
 import inspect
 import os
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ctc_lightning.atomic_write import RERUN, WriteError
+from ctc_lightning.overrides import literal, quoted
 from ctc_lightning.paths import config_dir
 
 USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationException, ValueError, OSError)
@@ -27,6 +29,8 @@ USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationExcept
 # Further ranks inherit what rank 0 sets below
 _WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 _NO_CHOICE = re.compile(r"Could not (?:find|load) '(?P<group>[^']+)/(?P<choice>[^'/]+)'")
+_NO_FILE = "Config group override must be a string or a list"
+_SEVERAL = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<values>.*)' 1\. ")
 _MISSING = re.compile(r"Missing mandatory value: (\S+)")
 _NO_KEY = re.compile(
     r"Could not override '(.+?)'|Could not delete from config. '(.+?)'|'(.+?)' is not in struct"
@@ -54,6 +58,18 @@ def plain_errors(config_name: str) -> Iterator[None]:
         sys.exit(2)
 
 
+def launch(program: Callable[[], Any], config_name: str) -> None:
+    """Run a Hydra program on the command line; a user's mistake is one line and exit code 2.
+
+    Args:
+        program: reads ``sys.argv``.
+        config_name: of its configuration.
+    """
+    sys.argv[1:] = literal(sys.argv[1:])
+    with plain_errors(config_name):
+        program()
+
+
 def explain(error: BaseException, config_name: str, overrides: Iterable[str] = ()) -> str:
     """One sentence for one error.
 
@@ -65,13 +81,8 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
     text = " ".join(str(error).split())
     if isinstance(error, InstantiationException):
         return _explain_instantiation(error)
-    if match := _NO_CHOICE.search(text):
-        there = re.findall(r"^\t(?!provider=)(\S+)", str(error), flags=re.MULTILINE)
-        there = there or sorted(path.stem for path in (config_dir() / match["group"]).glob("*.yaml"))
-        nearest = _nearest(match["choice"], there)
-        return (
-            f"{match['group']}={match['choice']} does not exist; {nearest}choose one of {', '.join(there)}."
-        )
+    if sentence := _explain_syntax(error, text, overrides):
+        return sentence
     if match := _NO_KEY.search(text):
         key = match[match.lastindex or 0]
         keys, choices = _known(config_name, [o for o in overrides if key not in o])
@@ -84,6 +95,41 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
         folder = HydraConfig.get().runtime.output_dir if HydraConfig.initialized() else "."
         return str(WriteError.of(error, Path(folder), RERUN) or text)
     return _with_place(text, text)
+
+
+def _explain_syntax(error: BaseException, text: str, overrides: Iterable[str]) -> str | None:
+    """What Hydra cannot read, reads as several values, or takes for a group without that file."""
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        fault = str(error).partition("\n")[0].strip()
+        quote = _in_a_shell(f"{key}={quoted(value)}")
+        return f"{error.override} cannot be read ({fault}); if the value is text, quote it: {quote}."
+    if match := _SEVERAL.search(text):
+        key, values = match["key"], match["values"]
+        one = _in_a_shell(f"{key}={quoted(values)}")
+        return f"{key} has several values; for text write {one}, for a list {key}=[{values}], for a sweep -m."
+    if match := _NO_CHOICE.search(text):
+        there = re.findall(r"^\t(?!provider=)(\S+)", str(error), flags=re.MULTILINE)
+        there = there or _choices(match["group"])
+        nearest = _nearest(match["choice"], there)
+        return (
+            f"{match['group']}={match['choice']} does not exist; {nearest}choose one of {', '.join(there)}."
+        )
+    if text.startswith(_NO_FILE):
+        for override in overrides:
+            key, _, value = override.lstrip("+").partition("=")
+            if value in ("null", "") and (there := _choices(key.partition("@")[0])):
+                files = ", ".join(f"{key}={name}" for name in there)
+                return f"{override}: the group needs a file; choose one of {files}."
+    return None
+
+
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+
+
+def _in_a_shell(argument: str) -> str:
+    return shlex.quote(argument) if re.search(r'["$`!\\]', argument) else f'"{argument}"'
 
 
 def _explain_instantiation(error: InstantiationException) -> str:

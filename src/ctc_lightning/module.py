@@ -66,12 +66,12 @@ class CTCModule(pl.LightningModule):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1), 0.1 for example.")
+        self.network = network
+        self.stage_schedule = StageSchedule(stages, max_epochs)
         if network.projector is not None and not any(stage.contrast for stage in stages.values()):
             raise ValueError(
                 "the network has a projector, but no stage contrasts embeddings; set network.projector=null."
             )
-        self.network = network
-        self.stage_schedule = StageSchedule(stages, max_epochs)
         for name, stage in stages.items():
             stage.build(name, network, label_N)
         self.stages = nn.ModuleDict(stages)

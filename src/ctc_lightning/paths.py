@@ -3,8 +3,10 @@
 import shutil
 import textwrap
 from pathlib import Path
+from typing import Any
 
-from omegaconf import OmegaConf
+import torch
+from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.run_name import short, started
 
@@ -43,8 +45,16 @@ def choices(*groups: str) -> str:
     )
 
 
+def on_gpu(value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
+    """``value`` where ``trainer.accelerator`` is a GPU, else ``otherwise``."""
+    accelerator = _root_.trainer.accelerator
+    chosen = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    return value if chosen else otherwise
+
+
 # What conf/ calls
 OmegaConf.register_new_resolver("started", started, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("short", short, replace=True)
 OmegaConf.register_new_resolver("choices", choices, replace=True)
+OmegaConf.register_new_resolver("on_gpu", on_gpu, replace=True)
 OmegaConf.register_new_resolver("conf", lambda: str(config_dir()), replace=True)

@@ -1,6 +1,7 @@
 """A run's name, the same on all ranks and when it is started again: what conf/train.yaml calls for it."""
 
 import os
+import re
 import sys
 import time
 from datetime import timedelta
@@ -10,6 +11,7 @@ from torch import distributed as dist
 
 _STEPS_OF_JOBS = 2**32 - 16  # SLURM's numbers from here on are no step's: shells and batch scripts
 _STORE_KEY = "ctc_lightning/started"
+_NOT_IN_NAMES = re.compile(r"""[/\\'"\x00-\x1f]+""")
 _MAX_BYTES = 200  # of a file's name; systems allow 255
 
 
@@ -37,11 +39,12 @@ def started(pattern: str) -> str:
 
 
 def short(name: str) -> str:
-    """A folder's name that file systems take: one of more than 200 bytes is cut, and ends with its digest."""
-    if len(name.encode()) <= _MAX_BYTES:
+    """One folder's name, at most 200 bytes; quotes and ``/`` become ``_``; a changed one ends in a digest."""
+    plain = _NOT_IN_NAMES.sub("_", name)
+    if plain == name and len(name.encode()) <= _MAX_BYTES:
         return name
     digest = blake2b(name.encode(), digest_size=4).hexdigest()
-    return f"{name.encode()[: _MAX_BYTES - 9].decode(errors='ignore')}_{digest}"
+    return f"{plain.encode()[: _MAX_BYTES - 9].decode(errors='ignore')}_{digest}"
 
 
 def _slurm_step() -> str | None:

@@ -29,12 +29,13 @@ from ctc_lightning.checkpoint import (
     finished_steps,
     forget_checkpoints,
 )
-from ctc_lightning.config_errors import plain_errors, refuse_unused
+from ctc_lightning.config_errors import launch, plain_errors, refuse_unused
 from ctc_lightning.console import set_up_console
 from ctc_lightning.loggers import MetricsCSV
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks.evaluating import evaluating
 from ctc_lightning.networks.pretrained_network import PretrainedNetwork
+from ctc_lightning.optim import Constant
 from ctc_lightning.paths import config_dir
 from ctc_lightning.sweep.failures import SweepError
 from ctc_lightning.sweep.job import run_in_sweep
@@ -71,9 +72,9 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
     check_images(network, data.image_shape)
     module = CTCModule(
         network=network,
-        stages=dict(instantiate(cfg.model.stages)),
+        stages=instantiate_all(cfg.model.stages),
         optimizer=instantiate(cfg.optim.optimizer),
-        schedule=instantiate(cfg.optim.schedule),
+        schedule=instantiate(cfg.optim.schedule) or Constant(),
         label_N=label_N,
         max_epochs=cfg.trainer.max_epochs,
         label_smoothing=cfg.label_smoothing,
@@ -104,12 +105,25 @@ def instantiate_all(parts: DictConfig | None) -> dict[str, Any]:
 def check_numbers(cfg: DictConfig) -> None:
     """Refuse what torch and Lightning would fail on less clearly."""
     limits = {"seed": 0, "num_threads": 1, "data.batch_size": 1, "data.eval_batch_size": 1}
-    limits |= {"trainer.max_epochs": 1, "trainer.accumulate_grad_batches": 1}
+    limits |= {
+        "trainer.max_epochs": 1,
+        "trainer.accumulate_grad_batches": 1,
+        "trainer.check_val_every_n_epoch": 1,
+    }
     for key, least in limits.items():
         value = OmegaConf.select(cfg, key)
         optional = key not in ("seed", "trainer.max_epochs")
         if not (isinstance(value, int) and least <= value < 2**32) and not (value is None and optional):
             raise ValueError(f"{key} is {value}; give a whole number of at least {least}, below 2^32.")
+    if cfg.optim.optimizer is None:
+        raise ValueError("optim.optimizer is null; name one, for example optim=sgd.")
+    if cfg.trainer.get("overfit_batches"):
+        raise ValueError(
+            f"trainer.overfit_batches is {cfg.trainer.overfit_batches}, which replaces the data's sampler; "
+            "choose few images with data.num_train=N and data.augmentation=null instead."
+        )
+    if cfg.trainer.get("limit_train_batches") == 0:
+        raise ValueError("trainer.limit_train_batches is 0, which trains nothing; give at least 1 batch.")
 
 
 def check_images(network: torch.nn.Module, image_shape: tuple[int, int, int]) -> None:
@@ -138,6 +152,10 @@ def check_strategy(trainer: pl.Trainer, module: CTCModule) -> None:
     strategy = trainer.strategy
     if not isinstance(strategy, DDPStrategy):
         return
+    if trainer._accelerator_connector.use_distributed_sampler:
+        raise ValueError(
+            "trainer.use_distributed_sampler is true, but data modules split images by rank; set it false."
+        )
     if isinstance(trainer.accelerator, CPUAccelerator) and getattr(strategy, "_layer_sync", None):
         raise ValueError(
             "trainer.sync_batchnorm=true needs GPUs, and this training is on the CPU; set it false, or take "
@@ -229,8 +247,7 @@ def main() -> None:
     # Hydra takes flags before and after the settings, not between them
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
-        with plain_errors("train"):
-            run()
+        launch(run, "train")
     except SweepError as failed:
         sys.stderr.write(f"error: {failed}\n")
         sys.exit(1)

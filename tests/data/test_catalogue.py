@@ -100,7 +100,7 @@ def test_a_download_goes_to_the_folder_of_its_name_and_what_is_here_is_left_alon
     assert str(tmp_path / "dtd") in text
     for path in dtd().needs:
         (tmp_path / "dtd" / path).mkdir(parents=True)
-    assert "already" in told("--root", tmp_path, "get", "dtd")[1]
+    assert "already" in told("get", "dtd", "--root", tmp_path)[1], "before or after the command"
     assert len(asked) == 1
 
 

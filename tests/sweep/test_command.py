@@ -1,10 +1,13 @@
 """Sweeps as their user meets them: killed, failing, by Optuna, in other processes."""
 
 import json
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from PIL import Image
 
 GRID = ["hydra.sweep.dir=grid", "model.temperature=0.1,0.2,-1"]
 JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
@@ -156,3 +159,27 @@ def test_a_sweep_is_refused_on_several_ranks(sweep_here, tmp_path, monkeypatch):
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("error: srun or torchrun started 2 processes, and a sweep is one")
     assert not (tmp_path / "grid").exists()
+
+
+def test_a_sweep_over_folders_with_awkward_names_trains_on_two_ranks(sweep, tmp_path):
+    names = ["Photos (1)", "it's [2019] #ü", "2019"]
+    for name, label in product(names, ("cat", "dog")):
+        folder = tmp_path / "data" / name / label
+        folder.mkdir(parents=True)
+        for image in range(10):
+            Image.new("RGB", (8, 8), (image * 20, 200 * (label == "cat"), image)).save(
+                folder / f"{image}.png"
+            )
+    all_images = ["data.num_train=null", "data.num_val=null", "data.num_test=null"]
+    few = ["data.image_size=8", "data.batch_size=2", "data.num_workers=0", "callbacks.transfer_probe=null"]
+    done = sweep(
+        "data=image_folder_small", *all_images, *few, "trainer=ddp_sim", "trainer.max_steps=1", "model=ce",
+        f"data.root={','.join(f'data/{name}' for name in names)}", "paths.cache=it's (1)",
+        "hydra.sweep.dir=it's \"odd\" (1)",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    records = [
+        yaml.safe_load(path.read_text()) for path in (tmp_path / 'it\'s "odd" (1)').glob("*/config.yaml")
+    ]
+    assert sorted(record["data"]["root"] for record in records) == sorted(f"data/{name}" for name in names)
+    assert len(list((tmp_path / "it's (1)").iterdir())) > 0

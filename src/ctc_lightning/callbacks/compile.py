@@ -15,15 +15,20 @@ class Compile(pl.Callback):
     probes and the filling of a memory are of other sizes, and each would be compiled anew.
 
     Args:
-        backend: of ``torch.compile``: ``inductor``, or ``aot_eager`` and ``eager`` to look for faults.
+        backend: of ``torch.compile``: ``inductor``, or ``aot_eager`` and ``eager`` to look for faults;
+            None compiles nothing.
         mode: of inductor, as ``max-autotune``; None: its default.
     """
 
-    def __init__(self, backend: str | Callable[..., Any] = "inductor", mode: str | None = None) -> None:
+    def __init__(
+        self, backend: str | Callable[..., Any] | None = "inductor", mode: str | None = None
+    ) -> None:
         self.backend, self.mode = backend, mode
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Mark what is to be compiled at its first training step."""
+        if self.backend is None:
+            return
         backbones: list[nn.Module] = [pl_module.network.backbone]
         for stage in pl_module.stages.values():
             encoder = getattr(stage.key_encoder, "encoder", None)

@@ -19,23 +19,24 @@ REMARKS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table, describe, or download; for bad input, one sentence and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m ctc_lightning.data", description=__doc__)
-    parser.add_argument(
-        "--root", default=os.environ.get("CTC_DATA", "data"), help="the data root (default: %(default)s)"
-    )
+    default = os.environ.get("CTC_DATA", "data")
+    root = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    root.add_argument("--root", help=f"the data root (default: {default})")
+    parser = argparse.ArgumentParser(prog="python -m ctc_lightning.data", description=__doc__, parents=[root])
     commands = parser.add_subparsers(dest="command", metavar="{list,show,get}")
-    commands.add_parser("list", help="the table (default)")
+    commands.add_parser("list", help="the table (default)", parents=[root])
     for command, text in {"show": "all that is known of some", "get": "download some"}.items():
-        commands.add_parser(command, help=text).add_argument("names", nargs="+", metavar="NAME")
-    arguments = parser.parse_args(argv)
-    root, known = Path(arguments.root).expanduser(), collections()
+        command_parser = commands.add_parser(command, help=text, parents=[root])
+        command_parser.add_argument("names", nargs="+", metavar="NAME")
+    arguments = parser.parse_args(argv, argparse.Namespace(root=default))
+    data_root, known = Path(arguments.root).expanduser(), collections()
     try:
         if arguments.command == "show":
-            text = "\n\n".join(description(n, known[n], root) for n in chosen(arguments.names, known))
+            text = "\n\n".join(description(n, known[n], data_root) for n in chosen(arguments.names, known))
         elif arguments.command == "get":
-            text = "\n".join(get(n, known[n], root) for n in chosen(arguments.names, known))
+            text = "\n".join(get(n, known[n], data_root) for n in chosen(arguments.names, known))
         else:
-            text = overview(known, root)
+            text = overview(known, data_root)
     except (ValueError, OSError, RuntimeError) as problem:
         sys.stderr.write(f"error: {' '.join(str(problem).split())}\n")
         return 2

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from ctc_lightning.atomic_write import atomic_folder
-from ctc_lightning.config_errors import plain_errors
+from ctc_lightning.config_errors import launch, plain_errors
 from ctc_lightning.console import set_up_console
 from ctc_lightning.export.card import model_card
 from ctc_lightning.export.format import Format
@@ -79,5 +79,4 @@ def run(cfg: DictConfig) -> None:
 
 def main() -> None:
     """``python -m ctc_lightning.export``: errors of the user's are one sentence and exit code 2."""
-    with plain_errors("export"):
-        run()
+    launch(run, "export")

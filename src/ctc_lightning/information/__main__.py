@@ -8,7 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
-from ctc_lightning.config_errors import plain_errors
+from ctc_lightning.config_errors import launch, plain_errors
 from ctc_lightning.console import set_up_console
 from ctc_lightning.evaluation.protocol import Protocol
 from ctc_lightning.information.protocols import InputInformation, LabelInformation
@@ -72,12 +72,13 @@ def run(cfg: DictConfig) -> None:
 
 def main() -> None:
     """``python -m ctc_lightning.information``: configuration errors are one line and exit code 2."""
-    with plain_errors("information"):
-        if sys.argv[1:2] == ["calibrate"]:
-            raise ValueError(
-                "calibrate is no longer a subcommand; run `make calibrate` in a checkout instead."
-            )
-        run()
+    launch(_run_or_refuse, "information")
+
+
+def _run_or_refuse() -> None:
+    if sys.argv[1:2] == ["calibrate"]:
+        raise ValueError("calibrate is no longer a subcommand; run `make calibrate` in a checkout instead.")
+    run()
 
 
 if __name__ == "__main__":

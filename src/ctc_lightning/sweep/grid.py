@@ -1,6 +1,7 @@
 """Hydra's sweep over all combinations, with an account of its failures at the end."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from ctc_lightning.sweep.job import refuse_ranks
 
 log = logging.getLogger(__name__)
 
-AGAIN = "The same command with hydra.sweep.dir={folder} tries them again, and leaves alone what is finished."
+AGAIN = "The same command with {folder} tries them again, and leaves alone what is finished."
 
 
 class GridSweeper(BasicSweeper):
@@ -51,6 +52,10 @@ class GridSweeper(BasicSweeper):
             returned = super().sweep(arguments)
         finally:
             launcher.launch = launch
-        refuse_failed(failed(jobs), len(jobs), folder, AGAIN.format(folder=folder))
-        log.info("All %d jobs are finished; python -m ctc_lightning.report %s", len(jobs), folder)
+        refuse_failed(
+            failed(jobs), len(jobs), folder, AGAIN.format(folder=shlex.quote(f"hydra.sweep.dir={folder}"))
+        )
+        log.info(
+            "All %d jobs are finished; python -m ctc_lightning.report %s", len(jobs), shlex.quote(folder)
+        )
         return returned

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from ctc_lightning.checkpoint import changes
 from ctc_lightning.config_errors import USERS_MISTAKES, explain
 from ctc_lightning.console import set_up_console
+from ctc_lightning.overrides import quoted
 from ctc_lightning.run_name import num_started
 from ctc_lightning.sweep.failures import JobError
 from ctc_lightning.sweep.objectives import read_objectives
@@ -45,7 +46,10 @@ def run_in_sweep(
             if cfg.resume != "never" and (done := finished_objectives(cfg)) is not None:
                 log.info("%s is finished.", run_dir.name)
                 return done[0] if len(done) == 1 else done
-            further = [f"paths.run_dir='{run_dir}'", "hydra.mode=RUN"]  # with sweep=, they would sweep too
+            further = [
+                f"paths.run_dir={quoted(str(run_dir))}",
+                "hydra.mode=RUN",
+            ]  # with sweep=, they would sweep too
             if cfg.resume != "never" and (run_dir / "checkpoints" / "last.ckpt").is_file():
                 cfg = OmegaConf.merge(cfg, {"resume": "auto"})  # type: ignore[assignment]
                 further.append("resume=auto")

@@ -1,5 +1,6 @@
 """Hydra's sweep by Optuna: each trial is a job, and the study is a file in the sweep's folder."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -103,7 +104,8 @@ class OptunaSweeper(Sweeper):
             from ctc_lightning.sweep.front import write_front  # noqa: PLC0415  # draws
 
             write_front(study.trials, study.objectives, folder)
-        more = f"The same command with hydra.sweep.dir={folder} hydra.sweeper.n_trials=N tries others."
+        again = shlex.quote(f"hydra.sweep.dir={folder}")
+        more = f"The same command with {again} hydra.sweeper.n_trials=N tries others."
         refuse_failed(failed(jobs), len(jobs), folder, more)
 
     def _parse(self, arguments: list[str]) -> tuple[list[str], dict[str, Override]]:

@@ -7,7 +7,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from ctc_lightning.config_errors import plain_errors
+from ctc_lightning.config_errors import launch, plain_errors
 from ctc_lightning.console import set_up_console
 from ctc_lightning.evaluation.protocol import Protocol
 from ctc_lightning.paths import config_dir
@@ -42,8 +42,7 @@ def run(cfg: DictConfig) -> None:
 
 def main() -> None:
     """``python -m ctc_lightning.transfer``: errors of the user's are one sentence and exit code 2."""
-    with plain_errors("transfer"):
-        run()
+    launch(run, "transfer")
 
 
 if __name__ == "__main__":
