@@ -218,6 +218,20 @@ def test_a_renamed_class_is_refused_by_the_evaluation_of_each_checkpoint_that_ha
     assert {row.epoch for row in rows if row.metric == "top1"} == {2}
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(add_image, "there were 24 train images and are 25"), (redraw, "other names or content")],
+)
+def test_images_that_changed_are_refused_by_the_evaluation(change, said, copied):
+    """A test split that was held out of them may hold images that were trained on."""
+    place = copied("ce")
+    change(place / "photos")
+    rows = evaluate(place)
+    assert {(row.epoch, row.metric) for row in rows} == {(epoch, FAILED) for epoch in range(3)}
+    assert all("has changed since the network was trained: " in row.note for row in rows)
+    assert all(said in row.note for row in rows)
+
+
 def test_classes_in_another_order_are_matched_by_name(copied):
     place = copied("ce")
     expected = {(row.epoch, row.metric): row.value for row in evaluate(place)}

@@ -95,15 +95,27 @@ def data_changes(path: Path, data: Mapping[str, Any]) -> list[str]:
     """
     content = _read(path)
     classes = difference(content.get("classes") or (), data["classes"])
-    changed = [classes] if classes else []
-    images = content.get("images")
-    if not images:
-        return changed
-    for split, num in images["num"].items():
-        if num != (now := data["images"].get(split)):
-            changed.append(f"there were {num} {split} images and are {now}")
-    if not changed and None not in (images["digest"], data["digest"]) and images["digest"] != data["digest"]:
-        changed.append("the images have other names or content than before")
+    now = {"num": data["images"], "digest": None if classes else data["digest"]}
+    return [*([classes] if classes else []), *image_changes(content.get("images"), now)]
+
+
+def image_changes(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[str]:
+    """A phrase for each split of another number of images, else one if the images are others.
+
+    Args:
+        before: of `image_record`; None where it was not recorded.
+        now: likewise; ``digest`` None: only numbers are compared.
+    """
+    if not before:
+        return []
+    changed = [
+        f"there were {num} {split} images and are {now['num'].get(split)}"
+        for split, num in before["num"].items()
+        if num != now["num"].get(split)
+    ]
+    digests = {before["digest"], now["digest"]}
+    if not changed and len(digests) > 1 and None not in digests:
+        changed = ["the images have other names or content than before"]
     return changed
 
 

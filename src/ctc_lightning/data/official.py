@@ -182,8 +182,8 @@ def _check_record(
     if any(written.get(key) != made[key] for key in ("of", "rows")):
         raise ValueError(
             f"data={name}: {folder} has changed since its validation images were held out: "
-            f"{_what_changed(written, made)}; restore the images, or set data.resplit=true to hold out "
-            "validation images again, with which earlier runs cannot be compared."
+            f"{_what_changed(written, made)}; restore the images, or, for new runs, set data.resplit=true "
+            "to hold out validation images again, with which earlier runs cannot be compared."
         )
 
 

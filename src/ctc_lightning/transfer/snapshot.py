@@ -35,6 +35,7 @@ class Snapshot(NamedTuple):
         expected: what its network was trained to see; None in files that do not say.
         state: the module's tensors, mapped from the file.
         classes: names of the classifier's classes, in order; empty where they have none or it is not known.
+        images: how many of each split it was trained with, and their digest; None in files that do not say.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Snapshot(NamedTuple):
     expected: NetworkInput | None
     state: Mapping[str, Tensor]
     classes: tuple[str, ...] = ()
+    images: Mapping[str, Any] | None = None
 
     @property
     def when(self) -> str:
@@ -117,6 +119,7 @@ def read_snapshot(path: Path) -> Snapshot:
         and NetworkInput(tuple(expected["shape"]), tuple(expected["mean"]), tuple(expected["std"])),
         state=state,
         classes=tuple(str(name) for name in content.get("classes") or ()),
+        images=content.get("images"),
     )
 
 

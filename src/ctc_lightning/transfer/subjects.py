@@ -14,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from ctc_lightning.atomic_write import write_text
+from ctc_lightning.callbacks.provenance import image_record
+from ctc_lightning.checkpoint import image_changes
 from ctc_lightning.classes import difference, reorder
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
@@ -204,7 +206,8 @@ def _rebuild(
     """Backbone and classifier, the latter's rows in the order of the classes of ``own``.
 
     Raises:
-        ValueError: see `rebuild`; the data now have other classes than the classifier.
+        ValueError: see `rebuild`; the data now have other classes than the classifier, or other images than
+            the training had: images to test on may be among those it was trained on.
     """
     backbone, classifier = rebuild(snapshot, expected.shape, trust=trust)
     if own is None:
@@ -216,6 +219,12 @@ def _rebuild(
         raise ValueError(
             f"data={own.name} has other classes than the network was trained on: {changed}; restore the "
             "classes, or measure them as another data set by target=DATA_SET data.root=FOLDER."
+        )
+    record = image_record(own)
+    if images := image_changes(snapshot.images, {**record, "digest": None} if changed else record):
+        raise ValueError(
+            f"data={own.name} has changed since the network was trained: {', '.join(images)}; restore the "
+            "images, or measure them as another data set by target=DATA_SET data.root=FOLDER."
         )
     return backbone, classifier
 
