@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import nn
 
 from ctc_lightning.classes import difference
+from ctc_lightning.networks.state_dict import differences
+from ctc_lightning.networks.weights_file import read_weights_file
 from ctc_lightning.run_name import started_again
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def forget_checkpoints(run_dir: Path) -> None:
 
 def finished_steps(path: Path) -> int:
     """How many optimizer steps a checkpoint's training has made."""
-    return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    return int(read_weights_file(path)["global_step"])
 
 
 # How the same images are reached, which the weights do not depend on
@@ -192,7 +192,7 @@ def check_fits(module: nn.Module, path: Path, changed_data: Sequence[str] = ()) 
         changed_data: of `data_changes`: a classifier has a row for each class, a bank one for each image.
 
     Raises:
-        ValueError: it is not a checkpoint, or its first tensor of another shape or name.
+        ValueError: it is not a checkpoint, or holds tensors of other names or shapes.
     """
     expected, state = module.state_dict(), _read(path)["state_dict"]
     because = f", as {', '.join(changed_data)}" if changed_data else ""
@@ -207,20 +207,14 @@ def check_fits(module: nn.Module, path: Path, changed_data: Sequence[str] = ()) 
         if changed_data
         else "resume with the configuration that wrote it (config.yaml in its run directory)."
     )
-    for name in [*expected, *state]:
-        here = tuple(expected[name].shape) if name in expected else "missing"
-        there = tuple(state[name].shape) if name in state else "missing"
-        if here != there:
-            raise ValueError(
-                f"{path} does not fit: {name} is {there} in the checkpoint and {here} in this "
-                f"configuration{because}; {remedy}"
-            )
+    if problems := differences(expected, state):
+        raise ValueError(f"{path} does not fit this configuration{because}: it {problems}; {remedy}")
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = read_weights_file(path)
         content["state_dict"]
-    except (UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError, OSError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no complete Lightning checkpoint; resume from another.") from error
     return dict(content)

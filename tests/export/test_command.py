@@ -72,7 +72,7 @@ def test_a_run_becomes_a_folder_with_weights_figures_and_commit(run_dir, tmp_pat
         (["checkpoint=RUN", "format=timm"], "timm has no resnet8"),
         (["checkpoint=RUN", "which=77", "format=safetensors"], "has no checkpoint epoch_077"),
         (["checkpoint=RUN", "format=safetensors", "output=RUN"], "exists; name another folder"),
-        (["checkpoint=RUN/config.yaml", "format=safetensors"], "is no complete checkpoint"),
+        (["checkpoint=RUN/config.yaml", "format=safetensors"], "no complete checkpoint"),
         (["checkpoint=RUN", "format=safetensors", "clasifier=true"], "did you mean classifier"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",

@@ -17,7 +17,19 @@ def limit(expected):
     return SAME * max(1.0, float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("name", ["cifar/resnet8", "timm/convnext_atto", "timm/vit_tiny_patch16_224"])
+KINDS = (
+    "resnet8",
+    "resnet18",
+    "wrn_16_1",
+    "resnext32_4x16d",
+    "mobilenet_v2",
+    "shufflenet_v1",
+    "shufflenet_v2",
+)
+NETWORKS = [*(f"cifar/{kind}" for kind in KINDS), "timm/convnext_atto", "timm/vit_tiny_patch16_224"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_features_and_logits_are_those_of_the_network(name, checkpoint, exported):
     source = checkpoint(name)
     path = exported(source, "onnx", "classifier=true") / "model.onnx"

@@ -13,6 +13,7 @@ NETWORKS = [
     ("timm/convnext_atto", {}),
     ("timm/mobilenetv3_small_050", {}),  # its head has a layer of its own before the classifier
     ("timm/deit_tiny_distilled_patch16_224", {}),  # two classifiers; made for one image size
+    ("timm/levit_128s", {"shape": (3, 224, 224)}),  # a BatchNorm before each of two classifiers
     ("torchvision/resnet18", {}),  # the same network in both libraries
     ("timm/mobilenetv3_small_050.lamb_in1k", {"backbone_options": {"drop_path_rate": 0.1}}),
 ]
@@ -80,9 +81,9 @@ def test_a_backbone_has_no_class_names(checkpoint, exported):
         (
             "timm/resnet18",
             {"stem": "cifar"},
-            r"timm/resnet18 with stem=cifar is not timm's resnet18: conv1.weight is",
+            r"timm/resnet18 with stem=cifar is not timm's resnet18: the checkpoint has conv1.weight of",
         ),
-        ("cifar/resnet18", {}, "cifar/resnet18 is not timm's resnet18: conv1.weight is"),
+        ("cifar/resnet18", {}, "cifar/resnet18 is not timm's resnet18: the checkpoint has conv1.weight of"),
     ],
 )
 def test_what_timm_does_not_have_is_one_sentence_and_leaves_nothing(

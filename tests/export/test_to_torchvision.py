@@ -57,7 +57,11 @@ def test_the_cards_own_lines_load_it(classifier, file, checkpoint, exported, loa
     [
         ("cifar/resnet8", (3, 32, 32), "torchvision has no resnet8, .*; choose format=safetensors"),
         ("torchvision/resnet18", (1, 32, 32), "torchvision has no resnet18 for images of 1 channels"),
-        ("cifar/resnet18", (3, 32, 32), "cifar/resnet18 is not torchvision's resnet18: conv1.weight is"),
+        (
+            "cifar/resnet18",
+            (3, 32, 32),
+            "cifar/resnet18 is not torchvision's resnet18: the checkpoint has conv1.weight of",
+        ),
         ("timm/efficientnet_b0", (3, 32, 32), "timm/efficientnet_b0 is not torchvision.s efficientnet_b0"),
     ],
 )

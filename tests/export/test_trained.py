@@ -71,7 +71,7 @@ def test_no_checkpoint_one_of_others_and_one_without_a_classifier_are_one_senten
     text.write_text("<html>")
     for file, message in {
         tmp_path / "nowhere.ckpt": "does not exist",
-        text: "is no complete checkpoint",
+        text: "no complete checkpoint",
         others: r"was not written by ctc_lightning\.train",
         headless: "holds no classifier",
         old: "does not say what images it expects",

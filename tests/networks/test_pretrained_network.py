@@ -68,7 +68,7 @@ def test_a_backbone_alone_is_enough(tmp_path, caplog):
     save_file(create_backbone("cifar/resnet8").state_dict(), tmp_path / "w.safetensors")
     with caplog.at_level(logging.INFO):
         build("cifar/resnet8", pretrained=tmp_path / "w.safetensors")
-    assert "holds no classifier: it begins anew" in caplog.text
+    assert "holds no classifier: it is initialised from scratch" in caplog.text
 
 
 @pytest.fixture(params=["last.ckpt", "model.safetensors"])
@@ -119,7 +119,7 @@ def test_without_a_file_it_is_an_ordinary_network():
 
 def test_a_file_of_another_network_is_one_sentence(tmp_path):
     save_file(create_backbone("cifar/resnet14").state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(ValueError, match=r"w.safetensors is of another network: it also holds"):
+    with pytest.raises(ValueError, match=r"w.safetensors is of another network: it .*also holds"):
         build("cifar/resnet8", pretrained=tmp_path / "w.safetensors")
 
 
@@ -135,8 +135,12 @@ def test_no_weights_at_all_are_one_sentence():
         ({"fc.weight": (4, 3, 1, 1), "fc.bias": (4,)}, True),
         ({"fc.weight": (4, 2), "fc.bias": (4,)}, False),
         ({"fc.weight": (4, 3)}, False),
-        ({"norm.weight": (3,), "norm.bias": (3,)}, False),
-        ({"a.weight": (4, 3), "a.bias": (4,), "b.weight": (4, 3), "b.bias": (4,)}, False),
+        ({"head.norm.weight": (3,), "head.norm.bias": (3,)}, False),
+        ({"fc.weight": (4, 3), "fc.bias": (4,), "head.weight": (4, 3), "head.bias": (4,)}, False),
+        ({"fc.0.weight": (3, 3), "fc.0.bias": (3,), "fc.2.weight": (4, 3), "fc.2.bias": (4,)}, False),
+        ({"head.bn.weight": (3,), "head.linear.weight": (4, 3), "head.linear.bias": (4,)}, False),
+        ({"projector.weight": (4, 3), "projector.bias": (4,)}, False),
+        ({"classifier.weight": (4, 3), "classifier.bias": (4,), "queue": (3, 9)}, True),
         ({}, False),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ctc_lightning.export.trained import Trained
+from ctc_lightning.networks.state_dict import differences
 
 
 def fill_twin(
@@ -31,21 +32,33 @@ def fill_twin(
     state = {name: tensor.detach().contiguous() for name, tensor in trained.backbone.state_dict().items()}
     expected = twin.state_dict()
     if trained.classifier is not None:
+        state = _neutral_norms(twin, classifiers) | state
         for place in classifiers:
             for name, tensor in trained.classifier.state_dict().items():
                 there = expected.get(f"{place}.{name}", tensor)
                 same = there.numel() == tensor.numel()  # a 1x1 convolution is a linear layer
                 state[f"{place}.{name}"] = (tensor.reshape(there.shape) if same else tensor).detach().clone()
-    for name in [*expected, *state]:
-        here = tuple(state[name].shape) if name in state else "missing"
-        there_shape = tuple(expected[name].shape) if name in expected else "missing"
-        if here != there_shape:
-            raise ValueError(
-                f"{trained.title} is not {library}'s {trained.model}: {name} is {here} in the checkpoint and "
-                f"{there_shape} there; choose format=safetensors or format=onnx."
-            )
+    if problems := differences(expected, state):
+        raise ValueError(
+            f"{trained.title} is not {library}'s {trained.model}: the checkpoint {problems}; choose "
+            "format=safetensors or format=onnx."
+        )
     twin.load_state_dict(state, strict=True)
     twin.eval()
+    return state
+
+
+def _neutral_norms(twin: nn.Module, classifiers: Sequence[str]) -> dict[str, Tensor]:
+    """BatchNorm in the twin's heads, as LeViT has it, set to the identity: W was trained without one."""
+    state: dict[str, Tensor] = {}
+    for place in classifiers:
+        head = place.rpartition(".")[0]
+        for name, norm in twin.get_submodule(head).named_modules(prefix=head) if head else ():
+            if isinstance(norm, nn.BatchNorm1d):
+                norm.reset_parameters()
+                assert norm.running_var is not None
+                norm.running_var.fill_(1 - norm.eps)
+                state |= {f"{name}.{part}": tensor for part, tensor in norm.state_dict().items()}
     return state
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import wandb
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
@@ -15,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from ctc_lightning.atomic_write import RESUME, write_text
 from ctc_lightning.digests import digest_of
+from ctc_lightning.networks.weights_file import read_weights_file
 from ctc_lightning.paths import WANDB_ID
 from ctc_lightning.run_name import started_again
 
@@ -171,7 +171,7 @@ class WandBRun(WandbLogger):
 
 def _moment(checkpoint: Path) -> dict[str, Any]:
     """Finished epochs and steps, and the stage."""
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    saved = read_weights_file(checkpoint)
     return {"epoch": saved["epoch"] + 1, "step": saved["global_step"], "stage": saved.get("stage")}
 
 

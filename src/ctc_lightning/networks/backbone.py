@@ -62,6 +62,11 @@ def create_backbone(
             image_size=image_size,
             **options,
         )
+    except OSError as error:
+        raise ValueError(
+            f"the published weights of {name} cannot be downloaded ({_reason(error)}); check the network "
+            "and the room in its cache, or download them elsewhere and give network.pretrained=FILE."
+        ) from error
     except TypeError as error:
         if not options:
             raise
@@ -72,6 +77,15 @@ def create_backbone(
     if not isinstance(pretrained, bool):
         load_weights(backbone, Path(pretrained))
     return backbone
+
+
+def _reason(error: BaseException) -> str:
+    """The system's words on a failed download, without the libraries' advice."""
+    while before := getattr(error, "reason", None) or error.__cause__ or error.__context__:
+        if not isinstance(before, BaseException):
+            break
+        error = before
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
 def _unknown(name: str) -> str:

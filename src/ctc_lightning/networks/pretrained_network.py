@@ -13,19 +13,18 @@ from torch import Tensor, nn
 from ctc_lightning.classes import difference, reorder
 from ctc_lightning.networks.backbone import create_backbone
 from ctc_lightning.networks.network import Network
-from ctc_lightning.networks.weights import load_state, read_classes, read_weights
+from ctc_lightning.networks.weights import CLASSIFIERS, load_weights, read_classes
 
 log = logging.getLogger(__name__)
-
-_MATRIX = 2
 
 
 class PretrainedNetwork(Network):
     """f begins with a file's weights, and so does W if the file has a classifier of L classes.
 
-    A file's classifier is what it holds beside the backbone: one weight of (L, F) with its bias of (L,),
-    whatever they are called. Where the file names its classes, `match_classes` compares them with the data's;
-    otherwise they must be the data's, in the same order, and only their number is checked.
+    A file's classifier is one linear layer beside the backbone that is called as in torchvision, timm and
+    solo-learn (``fc``, ``head``, ``classifier``, …). Where the file names its classes, `match_classes`
+    compares them with the data's; otherwise they must be the data's, in the same order, and only their number
+    is checked.
 
     Args:
         backbone: ``family/model``, see `create_backbone`.
@@ -34,7 +33,7 @@ class PretrainedNetwork(Network):
         image_channels: C, at least 1.
         image_size: H and W, see `create_backbone`.
         stem: None or ``"cifar"``, see `create_backbone`.
-        pretrained: a file, see `read_weights`; True: the library's published backbone, W at random; False:
+        pretrained: a file, see `load_weights`; True: the library's published backbone, W at random; False:
             both at random.
         keep_classifier: False: W is drawn at random, as for other classes than the file's.
         channels_last: see `Network`.
@@ -67,7 +66,6 @@ class PretrainedNetwork(Network):
                 "checkpoint=true for published ones."
             )
         path = None if isinstance(pretrained, bool) else Path(pretrained)
-        state = {} if path is None else read_weights(path)
         f = create_backbone(
             backbone,
             stem=stem,
@@ -76,26 +74,25 @@ class PretrainedNetwork(Network):
             image_size=image_size,
             **(backbone_options or {}),
         )
-        if path is not None:
-            load_state(f, state, path)
+        beside = {} if path is None else load_weights(f, path)
         num_features = cast("int", f.num_features)
         g = None if projector is None else projector(num_features)
         super().__init__(f, g, num_classes, channels_last=channels_last)
         self.pretrained = pretrained
         self.classes: tuple[str, ...] = ()
         if path is not None and keep_classifier:
-            self._load_classifier({name: w for name, w in state.items() if name not in f.state_dict()}, path)
+            self._load_classifier(beside, path)
 
     def _load_classifier(self, beside: Mapping[str, Tensor], path: Path) -> None:
         found = classifier_of(beside, self.classifier.in_features)
         if found is None:
-            log.info("%s holds no classifier: it begins anew.", path)
+            log.info("%s holds no classifier: it is initialised from scratch.", path)
             return
         weight_LF, bias_L = found
         here, there = self.classifier.out_features, len(weight_LF)
         if here != there:
             log.info(
-                "%s classifies %d classes and the data have %d: the classifier begins anew.",
+                "%s classifies %d classes and the data have %d: the classifier is initialised from scratch.",
                 path,
                 there,
                 here,
@@ -105,7 +102,7 @@ class PretrainedNetwork(Network):
             self.classifier.weight.copy_(weight_LF)
             self.classifier.bias.copy_(bias_L)
         self.classes = read_classes(path)
-        log.info("The classifier of %d classes is that of %s.", here, path)
+        log.info("The classifier of %d classes is loaded from %s.", here, path)
 
     def match_classes(self, classes: Sequence[str]) -> None:
         """Bring W's rows into the order of the data's classes, by name.
@@ -126,13 +123,13 @@ class PretrainedNetwork(Network):
 
 
 def classifier_of(beside: Mapping[str, Tensor], num_features: int) -> tuple[Tensor, Tensor] | None:
-    """The one weight (L, F) with a bias (L,) among tensors by name; None if there are none or several."""
-    found = []
-    for name, weight in beside.items():
-        bias = beside.get(name.removesuffix("weight") + "bias")
-        if not name.endswith("weight") or bias is None or weight.ndim < _MATRIX:
-            continue
-        weight_LF = weight.flatten(1)  # timm has classifiers that are 1x1 convolutions
-        if weight_LF.shape[1] == num_features and bias.shape == weight_LF.shape[:1]:
-            found.append((weight_LF, bias))
-    return found[0] if len(found) == 1 else None
+    """The only linear layer, weight (L, F) and bias (L,), among the heads of a file; else None.
+
+    A head of several layers, as a projector or one with a norm, is none.
+    """
+    heads = {name: tensor for name, tensor in beside.items() if name.partition(".")[0] in CLASSIFIERS}
+    if sorted(name.rpartition(".")[2] for name in heads) != ["bias", "weight"]:
+        return None
+    bias, weight = (heads[name] for name in sorted(heads, key=lambda name: name.rpartition(".")[2]))
+    weight_LF = weight.flatten(1) if weight.ndim > 1 else weight  # timm has 1x1 convolutions
+    return (weight_LF, bias) if weight_LF.shape == (*bias.shape, num_features) else None

@@ -10,6 +10,22 @@ _STEM_CHANNELS = 24
 _STAGES = ((240, 4), (480, 8), (960, 4))  # out_channels, units
 
 
+class ChannelShuffle(nn.Module):
+    """``nn.ChannelShuffle`` in operators that the ONNX exporter has."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def extra_repr(self) -> str:
+        """As that of ``nn.ChannelShuffle``, so that digests of the network stay."""
+        return f"groups={self.groups}"
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """Reorder the channels (groups, C / groups) as (C / groups, groups)."""
+        return x_BCHW.unflatten(1, (self.groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
 class ShuffleUnit(nn.Module):
     """Grouped 1x1, channel shuffle, 3x3 depthwise, grouped 1x1.
 
@@ -26,7 +42,7 @@ class ShuffleUnit(nn.Module):
         hidden = channels // 4
         self.residual = nn.Sequential(
             Conv2dNormActivation(in_channels, hidden, kernel_size=1, groups=groups),
-            nn.ChannelShuffle(groups),
+            ChannelShuffle(groups),
             Conv2dNormActivation(hidden, hidden, stride=2 if first else 1, groups=hidden),
             Conv2dNormActivation(hidden, channels, kernel_size=1, groups=_GROUPS, activation_layer=None),
         )

@@ -1,81 +1,104 @@
-"""Load a backbone's weights from a local file."""
+"""Load a backbone's weights from a local file, whoever wrote it."""
 
 import json
-import pickle
-from collections.abc import Mapping
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
-_CLASSIFIERS = {"fc", "classifier", "head", "heads", "head_dist"}
-_BACKBONE, _CLASSIFIER = "network.backbone.", "network.classifier."
+from ctc_lightning.networks.state_dict import differences, first
+from ctc_lightning.networks.weights_file import read_weights_file, stand_ins_of, tensors_of
+
+log = logging.getLogger(__name__)
+
+# Where programs keep the weights in a checkpoint, and what their modules call the backbone
+_CONTAINERS = ("state_dict", "model_state_dict", "model_state", "model")
+_MODULES = ("module", "_orig_mod", "network", "net", "backbone", "encoder", "encoder_q", "base_encoder")
+_WRAPPERS = {*_CONTAINERS, *_MODULES}
+CLASSIFIERS = {
+    "fc",
+    "classifier",
+    "head",
+    "heads",
+    "head_dist",
+    "last_linear",
+    "classif",
+    "aux_head",
+    "linear",
+}
+# What else is trained beside a backbone, by MoCo, solo-learn and lightly
+_PROJECTORS = {"projector", "projection_head", "prediction_head", "predictor", "mlp", "prototypes"}
+_RENAMED = {".shortcut.": ".downsample."}  # SupContrast's ResNets
+_OPTIONAL = "num_batches_tracked"  # counters that older files lack and BatchNorm does not use
 
 
-def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Load a state dict, name to tensor, into the backbone, stem included.
+def load_weights(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
+    """Fill the backbone, stem included, strictly: every tensor must be in the file, with its shape.
 
-    The file may also hold the classifier that backbones do without (names under ``fc``, ``classifier``,
-    ``head`` or ``heads``), so files published by timm and torchvision fit as they are. Anything else must
-    match in name and shape.
+    Known wrappers are removed from the names (``state_dict``, ``model``, ``module.``, ``backbone.``,
+    ``encoder_q.``, …, also nested, and ``network.backbone.`` of our own checkpoints), as are heads that
+    backbones do without, copies and optimizer state; the log says what was left out. The layers of a
+    ``nn.Sequential`` of the backbone's own children, and the shortcuts of SupContrast's ResNets, get their
+    names here.
 
     Args:
         backbone: the network to fill, in place.
-        path: as `read_weights`.
+        path: a file, see `read_weights_file`.
+
+    Returns:
+        What was left out, by names without wrappers: the classifier may be among it.
 
     Raises:
-        ValueError: no such file, not a state dict, or one of another network.
+        ValueError: no such file, no weights in it, or those of another network.
     """
-    load_state(backbone, read_weights(path), path)
-
-
-def load_state(backbone: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    """Load what `read_weights` read; ``path`` is for messages."""
-    shapes = {name: tensor.shape for name, tensor in backbone.state_dict().items()}
-    problems = {
-        "lacks": [name for name in shapes if name not in state],
-        "has another shape for": [n for n in shapes if n in state and state[n].shape != shapes[n]],
-        "also holds": [n for n in state if n not in shapes and n.partition(".")[0] not in _CLASSIFIERS],
-    }
-    if any(problems.values()):
-        found = "; ".join(f"{what} {_shorten(n)}" for what, n in problems.items() if n)
-        raise ValueError(f"the weights file {path} is of another network: it {found}")
-    backbone.load_state_dict({name: state[name] for name in shapes})
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict, name to tensor, without running anything that the file holds.
-
-    Args:
-        path: ``*.safetensors``; a file of ``torch.save``, read with ``weights_only=True``; or a checkpoint of
-            ``ctc_lightning.train``, whose backbone is taken with its own names, and whose classifier as
-            ``classifier.weight`` and ``classifier.bias``.
-
-    Raises:
-        ValueError: no such file, or not a state dict.
-    """
-    if not path.is_file():
-        raise ValueError(f"there is no weights file {path}: give pretrained a file's path, true or false")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        raise ValueError(f"cannot read the weights file {path}: {error}") from error
-    state = _of_checkpoint(state)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"the weights file {path} must hold one dict from parameter name to tensor")
-    return state
+        content = read_weights_file(path)
+    except ValueError as error:
+        raise ValueError(
+            f"cannot load weights: {error}; give the path of a .safetensors file or of one that "
+            "torch.save(model.state_dict(), FILE) wrote."
+        ) from error
+    state = tensors_of(content)
+    expected = backbone.state_dict()
+    prefix = max(_prefixes(state), key=lambda p: (_num_fitting(state, backbone, p), -len(p)), default="")
+    named = dict(_named(state, backbone, prefix))
+    found = {name: state[own] for name, own in named.items() if name in expected}
+    if not found:
+        _refuse_no_tensors(content, state, path)
+    found |= {n: w for n, w in expected.items() if n not in found and n.endswith(_OPTIONAL)}
+    unknown = {
+        name: state[own]
+        for name, own in named.items()
+        if name not in expected and name.partition(".")[0] not in CLASSIFIERS | _PROJECTORS
+    }
+    if problems := differences(expected, found | unknown):
+        raise ValueError(
+            f"the weights file {path} is of another network: it {problems}; choose network.backbone, "
+            "network.stem and network.backbone_options as in the training that wrote it"
+            f"{_hint(state, expected)}."
+        )
+    backbone.load_state_dict(found, strict=True)
+    used = {own for name, own in named.items() if name in expected}
+    rest = {_without_wrappers(own): tensor for own, tensor in state.items() if own not in used}
+    groups = Counter(name.partition(".")[0] for name in rest)
+    log.info(
+        "%s: loaded %d tensors%s%s.",
+        path,
+        len(used),
+        f" under {prefix.removesuffix('.')}" if prefix else "",
+        f"; left out {first(f'{name} ({number})' for name, number in groups.items())}" if rest else "",
+    )
+    return rest
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
     """Names of a classifier's classes, in order: of our checkpoints and exports; empty where none are given.
 
     Args:
-        path: a file that `read_weights` can read.
+        path: a file that `load_weights` can read.
     """
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
@@ -85,24 +108,68 @@ def read_classes(path: Path) -> tuple[str, ...]:
         except json.JSONDecodeError:  # somebody else's
             return ()
     else:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_weights_file(path)
         names = content.get("classes") if isinstance(content, dict) else ()
     return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
-def _of_checkpoint(content: Any) -> Any:
-    """Backbone and classifier of one of our checkpoints; anything else as it is."""
-    state = content.get("state_dict") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not any(name.startswith(_BACKBONE) for name in state):
-        return content
-    parts = {_BACKBONE: "", _CLASSIFIER: "classifier."}
-    return {
-        own + name.removeprefix(prefix): tensor
-        for prefix, own in parts.items()
-        for name, tensor in state.items()
-        if name.startswith(prefix)
-    }
+def _prefixes(state: Mapping[str, Tensor]) -> set[str]:
+    """Every run of wrappers that a name begins with."""
+    found = {""}
+    for name in state:
+        parts = name.split(".")
+        for length, part in enumerate(parts, 1):
+            if part not in _WRAPPERS:
+                break
+            found.add(".".join(parts[:length]) + ".")
+    return found
 
 
-def _shorten(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _named(state: Mapping[str, Tensor], backbone: nn.Module, prefix: str) -> Iterator[tuple[str, str]]:
+    """(The backbone's name, the file's name) of each tensor under a prefix."""
+    expected = backbone.state_dict()
+    children = [name for name, _ in backbone.named_children()]
+    for own in state:
+        if not own.startswith(prefix):
+            continue
+        name = own.removeprefix(prefix)
+        number, _, rest = name.partition(".")
+        candidates = [name, *(name.replace(old, new) for old, new in _RENAMED.items())]
+        if number.isdecimal() and int(number) < len(children):
+            candidates.append(f"{children[int(number)]}.{rest}")
+        yield next((candidate for candidate in candidates if candidate in expected), name), own
+
+
+def _num_fitting(state: Mapping[str, Tensor], backbone: nn.Module, prefix: str) -> int:
+    expected = backbone.state_dict()
+    return sum(
+        name in expected and expected[name].shape == state[own].shape
+        for name, own in _named(state, backbone, prefix)
+    )
+
+
+def _without_wrappers(name: str) -> str:
+    parts = name.split(".")
+    while parts[1:] and parts[0] in _WRAPPERS:
+        parts = parts[1:]
+    return ".".join(parts)
+
+
+def _hint(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """A prefix that we do not know, under which everything is there."""
+    sample = next(iter(expected))
+    for own in state:
+        prefix = own.removesuffix(sample)
+        if prefix != own and all(prefix + name in state for name in expected if not name.endswith(_OPTIONAL)):
+            return f"; or remove {prefix!r}, under which everything is there, from the names in the file"
+    return ""
+
+
+def _refuse_no_tensors(content: object, state: Mapping[str, Tensor], path: Path) -> None:
+    objects = stand_ins_of(content)
+    if objects or not state:
+        what = f"pickled objects ({first(objects)}), which would run code" if objects else "no tensors"
+        raise ValueError(
+            f"the weights file {path} holds {what}: in the program that wrote it, save model.state_dict() "
+            "instead."
+        )

@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
-import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
@@ -17,6 +15,8 @@ from torch import Tensor, nn
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.networks import create_network
+from ctc_lightning.networks.state_dict import differences
+from ctc_lightning.networks.weights_file import read_weights_file
 
 _OURS = ("ctc_lightning.networks.", "ctc_lightning.data.")
 _BACKBONE, _CLASSIFIER = "network.backbone.", "network.classifier."
@@ -95,13 +95,13 @@ def read_snapshot(path: Path) -> Snapshot:
     if not path.is_file():
         raise ValueError(f"{path} does not exist; name a .ckpt file.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        content = read_weights_file(path)
+    except ValueError as error:
         raise ValueError(
-            f"{path} is no complete checkpoint: it is half-written, damaged or of another kind; leave it "
-            "out, or evaluate again when it is whole."
+            f"no complete checkpoint: {error}; leave it out, or evaluate again when it is whole."
         ) from error
-    state = content.get("state_dict", {}) if isinstance(content, dict) else {}
+    state = content.get("state_dict") if isinstance(content, dict) else None
+    state = state if isinstance(state, dict) else {}
     if not any(name.startswith(_BACKBONE) for name in state) or not content.get("config"):
         raise ValueError(
             f"{path} was not written by ctc_lightning.train (it has no configuration or no "
@@ -181,7 +181,11 @@ def rebuild(snapshot: Snapshot, shape: tuple[int, int, int], *, trust: bool) -> 
     num_classes = len(classifier["weight"])
     network = copy.deepcopy(_untrained(json.dumps(cfg), num_classes, shape))
     for part, state in ((network.backbone, backbone), (network.classifier, classifier)):
-        _check_fits(part, state, snapshot.path)
+        if problems := differences(part.state_dict(), state):
+            raise ValueError(
+                f"{snapshot.path} holds weights of another architecture than its configuration names: it "
+                f"{problems}; evaluate a whole checkpoint."
+            )
         part.load_state_dict(state)
     network.eval()
     return network.backbone, network.classifier
@@ -193,18 +197,6 @@ def _untrained(cfg: str, num_classes: int, shape: tuple[int, int, int]) -> Any:
     channels, image_size, _ = shape
     plain = OmegaConf.create(json.loads(cfg))
     return instantiate(plain, num_classes=num_classes, image_channels=channels, image_size=image_size)
-
-
-def _check_fits(part: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
-    expected = part.state_dict()
-    for name in [*expected, *state]:
-        here = tuple(expected[name].shape) if name in expected else "missing"
-        there = tuple(state[name].shape) if name in state else "missing"
-        if here != there:
-            raise ValueError(
-                f"{path} holds weights of another architecture than its configuration names: {name} is "
-                f"{there} in the checkpoint and {here} in the network; evaluate a whole checkpoint."
-            )
 
 
 def check_targets(cfg: Mapping[str, Any], *, trust: bool) -> None:
