@@ -136,7 +136,7 @@ def test_a_run_is_not_resumed_on_other_data(model, change, said, copied):
     remedy = (
         rf"was written with other data: {said}; .*allow_changes=true.*resume=never"
         if fits
-        else rf"does not fit: .*, as {said}; restore them, or set resume=never"
+        else rf"does not fit this configuration, as {said}: .*; restore them, or set resume=never"
     )
     with pytest.raises(ValueError, match=remedy):
         train_here(place, *MODELS[model], first_epoch(place))

@@ -163,7 +163,7 @@ def test_a_classifier_of_renamed_classes_is_refused(place, run_dir, tmp_path):
     ("arguments", "message"),
     [
         (["checkpoint=other.pth"], "the weights file other.pth is of another network: it "),
-        (["checkpoint=absent.pth"], "there is no weights file absent.pth"),
+        (["checkpoint=absent.pth"], "absent.pth does not exist"),
         ([], "there are no weights to begin with: give checkpoint=FILE"),
         (
             ["checkpoint=trained.safetensors", "model.num_negatives=24"],

@@ -15,17 +15,10 @@ from ctc_lightning.networks.state_dict import first
 
 _SHOWN = 40  # characters of a text file
 # Of a file that is cut, or of something else: torch fails wherever it happens to notice
-_DAMAGED = (
-    OSError,
-    EOFError,
-    SafetensorError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
+_DAMAGED: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, SafetensorError, RuntimeError, ValueError),
+    *(LookupError, AttributeError, TypeError, AssertionError),
 )
-_DAMAGED += (AssertionError,)
 
 
 class StandIn:
