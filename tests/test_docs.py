@@ -23,6 +23,7 @@ from PIL import Image
 
 from ctc_lightning.config_errors import USERS_MISTAKES, refuse_unused
 from ctc_lightning.estimators import Pairs
+from ctc_lightning.overrides import literal
 from ctc_lightning.paths import config_dir
 from ctc_lightning.train import train
 
@@ -127,7 +128,7 @@ def check_program(name, words, monkeypatch):
         with pytest.raises(InterruptedError):
             main.main(words)
         return
-    overrides = [first_job(word) for word in words if word not in ("-m", "--help")]
+    overrides = [first_job(word) for word in literal(words) if word not in ("-m", "--help")]
     cfg = composed(name, *overrides)
     if name == "train":
         refuse_unused(cfg, overrides)
