@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
+from ctc_lightning.checkpoint import changes
 from ctc_lightning.data.content_digest import READ
 from ctc_lightning.paths import config_dir
 from ctc_lightning.results import FAILED, ResultsTable
@@ -246,3 +247,8 @@ def test_classes_in_another_order_are_matched_by_name(copied):
         torch.save(content, file)
     (place / "run" / "results.csv").unlink()
     assert {(row.epoch, row.metric): row.value for row in evaluate(place)} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("option", ["worker_timeout", "max_pixels", "resplit"])
+def test_an_option_that_an_older_version_lacked_changes_nothing(option):
+    assert changes({"data": {"name": "own"}}, {"data": {"name": "own", option: 1}}) == []

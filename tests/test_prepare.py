@@ -197,16 +197,27 @@ def test_unreadable_files_are_counted_named_and_leave_nothing_behind(tmp_path, c
 def test_unreadable_files_can_be_left_out_and_keep_their_index(tmp_path, capsys):
     write_tree(tmp_path / "tree")
     (tmp_path / "tree" / "train" / "bee" / "3.jpg").write_bytes(b"")
+    (tmp_path / "tree" / "train" / "bee" / os.fsdecode(b"\xe9.jpg")).write_bytes(b"")
     output = tmp_path / "shards"
     assert main([str(tmp_path / "tree"), str(output), "--workers", "0", "--on-error", "skip"]) == 0
-    assert "train: 30 of 31 images, " in capsys.readouterr().out
+    assert "train: 30 of 32 images, " in capsys.readouterr().out
     manifest = json.loads((output / "prepared.json").read_text())
-    assert manifest["splits"]["train"]["unreadable"] == ["bee/3.jpg"]
+    assert manifest["splits"]["train"]["unreadable"] == ["bee/3.jpg", "bee/\\xe9.jpg"]
     _, names, label_N = list_class_folders(tmp_path / "tree" / "train")
-    gone = names.index("bee/3.jpg")
+    gone = {names.index("bee/3.jpg"), names.index(os.fsdecode(b"bee/\xe9.jpg"))}
     images = stored(output, "train")
-    assert sorted(images) == [index for index in range(31) if index != gone]
+    assert sorted(images) == [index for index in range(32) if index not in gone]
     assert all(label == label_N[index] for index, (label, _) in images.items())
+
+
+def test_what_no_jpeg_can_hold_is_unreadable(tmp_path, capsys):
+    """A JPEG has at most 65 535 columns."""
+    write_tree(tmp_path / "tree")
+    Image.new("RGB", (66_000, 1)).save(tmp_path / "tree" / "train" / "bee" / "line.png")
+    assert "bee/line.png cannot be converted (" in fails(capsys, tmp_path / "tree", tmp_path / "shards")
+    line = fails(capsys, tmp_path / "tree", tmp_path / "shards", "--max-pixels", "3")
+    assert "--on-error" not in line
+    assert "must have at most 3" in line
 
 
 def test_mistakes_are_told_in_one_sentence_before_any_work(tree, tmp_path, capsys, monkeypatch):
@@ -219,6 +230,7 @@ def test_mistakes_are_told_in_one_sentence_before_any_work(tree, tmp_path, capsy
         f"error: {tmp_path} exists, must be new: give another name, or remove it."
     )
     assert "--size is 0, must be at least 1 pixel" in fails(capsys, tree, new, "--size", 0)
+    assert "--max-pixels is 0, must be at least 1" in fails(capsys, tree, new, "--max-pixels", 0)
     assert "--quality is 101, must be 1 to 100" in fails(capsys, tree, new, "--quality", 101)
     (tmp_path / "half" / "val" / "ant").mkdir(parents=True)
     assert "has val but no train" in fails(capsys, tmp_path / "half", new)

@@ -66,6 +66,8 @@ _INCIDENTAL = (
     "data.shard_cache",
     "data.num_workers",
     "data.prefetch_factor",
+    "data.worker_timeout",
+    "data.max_pixels",
     "data.check",
     "data.resplit",
 )

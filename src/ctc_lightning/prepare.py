@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -29,7 +30,15 @@ from torchvision.transforms.v2.functional import InterpolationMode, resize
 
 from ctc_lightning.atomic_write import atomic_folder
 from ctc_lightning.data.check import over_files, unreadable
-from ctc_lightning.data.decode import UnreadableImage, decode_bytes, is_upright, open_image, read
+from ctc_lightning.data.decode import (
+    MAX_PIXELS,
+    UnreadableImage,
+    decode_bytes,
+    is_upright,
+    open_image,
+    printable,
+    read,
+)
 from ctc_lightning.data.folders import find_splits, list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.shards import ABSENT, FORMAT, IMAGES_A_SHARD, MANIFEST, litdata
@@ -53,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--quality", type=int, default=90, help="of the JPEGs, 1 to 100 (default: 90)")
     parser.add_argument("--workers", type=int, default=cpu_count(), help="default: the cores")
+    parser.add_argument(
+        "--max-pixels",
+        type=int,
+        default=MAX_PIXELS,
+        help="of an image; above, it is unreadable (default: %(default)s)",
+    )
     parser.add_argument("--on-error", choices=("stop", "skip"), default="stop", help="at an unreadable image")
     options = parser.parse_args(argv)
     logging.basicConfig(format="%(levelname)s: %(message)s")
@@ -63,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             size=options.size,
             quality=options.quality,
             num_workers=options.workers,
+            max_pixels=options.max_pixels,
             skip=options.on_error == "skip",
         )
     except (ValueError, OSError) as problem:
@@ -72,7 +88,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def prepare(source: Path, output: Path, *, size: int, quality: int, num_workers: int, skip: bool) -> str:
+def prepare(
+    source: Path,
+    output: Path,
+    *,
+    size: int,
+    quality: int,
+    num_workers: int,
+    skip: bool,
+    max_pixels: int = MAX_PIXELS,
+) -> str:
     """Write shards of every split and, last, what is in them; return the text for a terminal.
 
     All is written beside ``output`` and takes that name when it is complete: a run that was killed leaves
@@ -86,15 +111,17 @@ def prepare(source: Path, output: Path, *, size: int, quality: int, num_workers:
         quality: 1 to 100.
         num_workers: >= 0 processes.
         skip: leave unreadable files out, and say so in the manifest, instead of failing.
+        max_pixels: the most that an image may have, others are unreadable.
 
     Raises:
         ValueError: a value out of range, an output that exists, folders without classes or images, a class
             that the training images lack, unreadable files; litdata is not installed.
     """
     litdata()
-    _check(output, size, quality, num_workers)
+    _check(output, size, quality, num_workers, max_pixels)
     listed = list_splits(source)
     classes = next(iter(listed.values())).classes["class"]
+    work = partial(shrunk, size=size, quality=quality, max_pixels=max_pixels)
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "size": size,
@@ -105,9 +132,7 @@ def prepare(source: Path, output: Path, *, size: int, quality: int, num_workers:
     }
     with atomic_folder(output) as beside:
         for split, files in listed.items():
-            manifest["splits"][split] = write_split(
-                files, beside, split, partial(shrunk, size=size, quality=quality), num_workers, skip=skip
-            )
+            manifest["splits"][split] = write_split(files, beside, split, work, num_workers, skip=skip)
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return _summary(manifest, output)
 
@@ -156,32 +181,32 @@ def write_split(
         position += 1
         num_bytes += len(data)
     if problems and (not skip or position == 0):
-        raise ValueError(unreadable(problems, N, split, "give --on-error skip"))
+        raise ValueError(unreadable(problems, N, split, "give --on-error skip" if position else None))
     shards.done()
     shards.merge()
     save_file({"label": label_N, "position": position_N}, folder / f"{split}.safetensors")
     return {
         "count": N,
-        "unreadable": files.name[position_N == ABSENT].astype(str).tolist(),
+        "unreadable": [printable(os.fsdecode(n)) for n in files.name[position_N == ABSENT]],
         "bytes": num_bytes,
         "listing": hashlib.sha256(b"\n".join(files.name.tolist())).hexdigest(),
     }
 
 
-def shrunk(path: Path, size: int, quality: int) -> bytes:
+def shrunk(path: Path, size: int, quality: int, max_pixels: int = MAX_PIXELS) -> bytes:
     """One file as an upright RGB JPEG whose shorter side is at most ``size``; its own bytes if it is one.
 
     Raises:
         UnreadableImage: see `decode`.
     """
     data = read(path)
-    image_CHW = decode_bytes(data, str(path))
+    image_CHW = decode_bytes(data, printable(path), max_pixels=max_pixels)
     shorter = min(image_CHW.shape[1:])
     if shorter > size:
         target = [max(size, round(n * size / shorter)) for n in image_CHW.shape[1:]]
         image_CHW = resize(image_CHW, target, InterpolationMode.BICUBIC, antialias=True)
     else:
-        original = open_image(data, str(path))
+        original = open_image(data, printable(path), max_pixels)
         if original.format in JPEGS and original.mode == "RGB" and is_upright(original):
             return data
     file = io.BytesIO()
@@ -189,7 +214,7 @@ def shrunk(path: Path, size: int, quality: int) -> bytes:
     return file.getvalue()
 
 
-def _check(output: Path, size: int, quality: int, num_workers: int) -> None:
+def _check(output: Path, size: int, quality: int, num_workers: int, max_pixels: int) -> None:
     if output.exists():
         raise ValueError(f"{output} exists, must be new: give another name, or remove it.")
     if size < 1:
@@ -198,6 +223,8 @@ def _check(output: Path, size: int, quality: int, num_workers: int) -> None:
         raise ValueError(f"--quality is {quality}, must be 1 to 100: 90 is usual.")
     if num_workers < 0:
         raise ValueError(f"--workers is {num_workers}, must be 0 or more: give a number of processes.")
+    if max_pixels < 1:
+        raise ValueError(f"--max-pixels is {max_pixels}, must be at least 1: raise it.")
 
 
 def _summary(manifest: dict[str, Any], output: Path) -> str:

@@ -308,6 +308,17 @@ def test_hidden_files_and_the_cache_itself_do_not_count(folder):
     assert fingerprint(folder, folder / "cache") == before
 
 
+def test_links_to_folders_above_and_names_of_another_encoding_count_once(folder):
+    before = fingerprint(folder, folder / "cache")
+    (folder / "a" / "up").symlink_to(folder)
+    (folder / "b" / "across").symlink_to(folder / "a")
+    (folder / "a" / os.fsdecode(b"\xff.png")).touch()
+    linked = fingerprint(folder, folder / "cache")
+    assert linked == fingerprint(folder, folder / "cache") != before
+    later(folder / "b" / "c" / "three.png")
+    assert fingerprint(folder, folder / "cache") != linked
+
+
 def test_linked_folders_count_and_links_to_nowhere_do_no_harm(folder, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -1,6 +1,7 @@
 """Collections decoded to memory: the files' pixels, their labels, and what happens to unreadable ones."""
 
 import logging
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -296,5 +297,26 @@ def test_skipping_cannot_replace_all_of_them(squares, make, tmp_path):
     collection.draw(tmp_path)
     for number in range(4):
         collection.path(tmp_path, "val", number).write_bytes(b"")
-    with pytest.raises(ValueError, match="4 of 4 files"):
+    with pytest.raises(ValueError, match="4 of 4 files") as error:
         make(collection, on_error="skip")
+    assert str(error.value).endswith(": repair or remove them.")
+
+
+def test_names_of_another_encoding(squares, make, tmp_path):
+    collection = squares()
+    collection.draw(tmp_path)
+    expected = make(collection).image_sets["source"]["train"].image
+    path = collection.path(tmp_path, "train", 5)
+    path.rename(path.with_name(os.fsdecode(b"005\xe9.png")))
+    renamed = make(collection)
+    assert torch.equal(renamed.image_sets["source"]["train"].image, expected)
+
+
+def test_large_images_are_unreadable_or_allowed(squares, make, tmp_path, one_sentence):
+    squares().draw(tmp_path)
+    with pytest.raises(ValueError, match="unreadable") as error:
+        make(squares(), max_pixels=63)
+    one_sentence(error, "64 pixels", "at most 63", "max_pixels")
+    assert make(squares(), max_pixels=64).num_images
+    with pytest.raises(ValueError, match="max_pixels is 0"):
+        make(squares(), max_pixels=0)

@@ -1,13 +1,23 @@
 """Decoding promises: any usual image file becomes upright 8-bit RGB or grey, or one sentence says why not."""
 
 import io
+import os
+import struct
+from zlib import compress, crc32
 
 import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image, ImageOps
 
-from ctc_lightning.data.decode import UnreadableImage, decode, decode_bytes, jpeg_head
+from ctc_lightning.data.decode import (
+    UnreadableImage,
+    decode,
+    decode_bytes,
+    is_upright,
+    jpeg_head,
+    open_image,
+)
 
 ROWS, COLUMNS = 40, 60
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -246,15 +256,74 @@ def test_files_that_cannot_be_opened_are_named(tmp_path, monkeypatch):
         decode(gone)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("limit", [ROWS * COLUMNS - 1, ROWS * COLUMNS // 3], ids=["above", "far above"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "GIF"])
 @pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
-def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch, kind, limit):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(UnreadableImage, match=rf"^bomb is too large: .*{ROWS * COLUMNS} pixels.*[^.]\.$"):
-        decode_bytes(encoded(kind), "bomb")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", ROWS * COLUMNS)
-    assert decode_bytes(encoded(kind), "largest allowed").shape == (3, ROWS, COLUMNS)
+def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch, kind):
+    num = ROWS * COLUMNS
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", num // 3)  # Pillow's own limit is not ours
+    with pytest.raises(UnreadableImage) as problem:
+        decode_bytes(encoded(kind), "bomb", max_pixels=num - 1)
+    assert str(problem.value) == (
+        f"bomb has {num} pixels, must have at most {num - 1}: shrink it, or raise max_pixels."
+    )
+    for allowed in (num, None):
+        assert decode_bytes(encoded(kind), "largest", max_pixels=allowed).shape == (3, ROWS, COLUMNS)
+    assert num // 3 == Image.MAX_IMAGE_PIXELS
+
+
+DAMAGED = {
+    "no TIFF": b"Exif\0\0not a TIFF header at all",
+    "cut": b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12",
+    "beyond": b"Exif\0\0II*\0\xff\xff\xff\x7f",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG", "TIFF"])
+@pytest.mark.parametrize("exif", DAMAGED.values(), ids=DAMAGED)
+def test_an_exif_block_that_cannot_be_read_is_ignored(kind, exif):
+    options = {"lossless": True} if kind == "WEBP" else {}
+    if kind != "TIFF":  # there, Exif is the file's own structure
+        options["exif"] = exif
+    pixel_CHW = decode_bytes(encoded(kind, **options), "photograph")
+    expected = decode_bytes(encoded(kind, **({"lossless": True} if kind == "WEBP" else {})), "plain")
+    assert torch.equal(pixel_CHW, expected)
+    assert is_upright(open_image(encoded(kind, **options), "photograph"))
+
+
+def chunk(kind, content, checksum=None):
+    """One of a PNG's."""
+    checksum = crc32(kind + content) if checksum is None else checksum
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        chunk(b"tEXt", b"Comment\0text", checksum=0),
+        chunk(b"eXIf", b"MM", checksum=0),
+        chunk(b"iCCP", b"profile\0\0not compressed"),
+        chunk(b"pHYs", b""),
+        chunk(b"zTXt", b"Comment\0\0" + compress(bytes(2**21))),
+    ],
+    ids=["text", "Exif", "colours", "resolution", "long"],
+)
+def test_metadata_of_a_png_do_not_decide(metadata, place):
+    data = encoded("PNG")
+    at = data.index(b"IDAT") - 4 if place == "before" else data.index(b"IEND") - 4
+    pixel_CHW = decode_bytes(data[:at] + metadata + data[at:], "photograph")
+    np.testing.assert_array_equal(pixel_CHW.permute(1, 2, 0).numpy(), gradient())
+
+
+def test_a_name_of_another_encoding_is_printable(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    with pytest.raises(UnreadableImage) as problem:
+        decode(path)
+    str(problem.value).encode()
+    assert r"caf\xe9.png cannot be read" in str(problem.value)
+    write(path, Image.fromarray(gradient()))
+    np.testing.assert_array_equal(pixels(path), gradient())
 
 
 def test_an_unreadable_image_is_a_mistake_of_the_users_and_crosses_processes():

@@ -7,7 +7,9 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2.functional import resized_crop
 
 from ctc_lightning.data import ImageFiles, RandomResizedCrop, file_batches
+from ctc_lightning.data.decode import decode
 from ctc_lightning.data.file_batches import FileBatches, Fit, Unreadable
+from ctc_lightning.data.image_set import Samples
 
 NUM = 20
 SEED = 2**64 - 1  # the largest that a sampler hands out
@@ -68,6 +70,36 @@ def test_fit_of_a_batch_is_that_of_each_image():
     for size in (3, 7, 8):
         expected = torch.stack([Fit(size)(image_CHW) for image_CHW in image])
         assert torch.equal(Fit(size)(image), expected)
+
+
+@pytest.mark.parametrize(("share", "length"), [(1.0, 6000), (0.875, 6001), (0.875, 60_000)])
+@pytest.mark.parametrize("lies", [False, True])
+def test_of_a_long_image_only_the_middle_is_scaled(share, length, lies, monkeypatch):
+    """Rows of slowly changing brightness; the memory does not grow with their number."""
+    level_N = (128 + 100 * torch.sin(torch.arange(length) / 40)).round().to(torch.uint8)
+    image = level_N[None, :, None].expand(3, length, 5)
+    sizes = []
+
+    def recorded(image_CHW, size, *options, **named):
+        sizes.append(resize(image_CHW, size, *options, **named))
+        return sizes[-1]
+
+    resize = file_batches.resize
+    monkeypatch.setattr(file_batches, "resize", recorded)
+    fitted = Fit(20, share)(image.mT if lies else image)
+    assert fitted.shape == (3, 20, 20)
+    assert all(scaled.numel() <= 3 * 20 * 8 * 20 / share**2 for scaled in sizes)
+    expected = v2.Compose([v2.Resize(int(20 / share), antialias=True), v2.CenterCrop(20)])(image)
+    torch.testing.assert_close((fitted.mT if lies else fitted).int(), expected.int(), atol=2, rtol=0)
+
+
+def test_a_file_of_one_pixel_by_many_takes_little_memory(tmp_path):
+    """At 224 pixels, all of it would take 9 GB."""
+    Image.new("RGB", (60_000, 1), (10, 20, 30)).save(tmp_path / "line.png")
+    files = ImageFiles.of(tmp_path, ["line.png"], {"class": torch.tensor([0])}, {})
+    for options, seed in (({}, None), ({"crop": RandomResizedCrop()}, SEED)):
+        samples = FileBatches(files, "class", Fit(224, 0.875), **options)[rows(0), seed]
+        assert torch.equal(samples.image[0, :, 100, 100], torch.tensor([10, 20, 30], dtype=torch.uint8))
 
 
 def test_imagenet_s_usual_evaluation():
@@ -135,7 +167,7 @@ def test_the_key_s_crop_is_drawn_apart_from_one_decoding(files, originals, monke
     read = []
     decode = file_batches.decode
     monkeypatch.setattr(
-        file_batches, "decode", lambda path, channels: read.append(path) or decode(path, channels)
+        file_batches, "decode", lambda path, *options: read.append(path) or decode(path, *options)
     )
     crop, key_crop = Recorded(), Recorded()
     options = {"crop": crop, "key_crop": key_crop, "key_view": True}
@@ -206,6 +238,26 @@ def test_skipping_takes_the_next_readable_image_with_its_own_label_and_row(files
     assert torch.equal(samples.label, expected % 4)
     assert torch.equal(samples.image, torch.stack([Fit(6)(originals[row]) for row in expected]))
     assert samples.num_replaced == 3
+
+
+def lack_memory(path, *_):
+    raise MemoryError
+
+
+def test_what_nobody_foresaw_names_the_file_and_can_be_skipped(files, monkeypatch):
+    victim = files.path(5)
+    monkeypatch.setattr(
+        file_batches, "decode", lambda path, *o: (lack_memory if path == victim else decode)(path, *o)
+    )
+    problem = FileBatches(files, "class", Fit(6))[rows(4, 5), None]
+    assert problem == Unreadable(f"{victim} cannot be converted (MemoryError).")
+    samples = FileBatches(files, "class", Fit(6), on_error="skip")[rows(4, 5), None]
+    assert samples.index.tolist() == [4, 6]
+
+
+def test_large_images_are_unreadable_or_allowed(files):
+    assert isinstance(FileBatches(files, "class", Fit(6), max_pixels=107)[rows(0), None], Unreadable)
+    assert isinstance(FileBatches(files, "class", Fit(6), max_pixels=108)[rows(0), None], Samples)
 
 
 def test_skipping_changes_no_other_image_s_crop(files):

@@ -138,15 +138,20 @@ def checksum(path: Path) -> str:
 def fingerprint(folder: Path, but: Path) -> str:
     """A digest of names, sizes and times of all files below ``folder``: changes when they do.
 
-    Hidden files and folders, and the folder ``but``, do not count.
+    Hidden files and folders, and the folder ``but``, do not count; what several links lead to counts once.
     """
     digest = hashlib.sha256()
+    seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
-        here = Path(place)
+        here, status = Path(place), os.stat(place)  # noqa: PTH116
+        digest.update(os.fsencode(f"{here.relative_to(folder)}\n"))
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(sub for sub in folders if not sub.startswith(".") and here / sub != but)
-        digest.update(f"{here.relative_to(folder)}\n".encode())
         for file in sorted(file for file in files if not file.startswith(".")):
             with suppress(FileNotFoundError):  # a link to nowhere
                 status = os.stat(f"{place}/{file}")  # noqa: PTH116  # no Path for each of a million files
-                digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+                digest.update(os.fsencode(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n"))
     return digest.hexdigest()

@@ -65,6 +65,7 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
             "sizes": self.sizes,
             "on_error": self.on_error,
             "check_counts": self.check_counts,
+            "max_pixels": self.max_pixels,
         }
         cache = ImageCache(self.cache_dir, self.name, key)
         image_sets = cache.load(lambda beside: self._build(beside, size))
@@ -110,7 +111,7 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
             path, "w+", np.uint8, (len(files), fit.size, fit.size, channels)
         )
         reserve(path)
-        work = partial(decode_fitted, fit=fit, channels=channels)
+        work = partial(decode_fitted, fit=fit, channels=channels, max_pixels=self.max_pixels)
         problems = {}
         for row, found in enumerate(over_files(files, work, self.num_workers, what)):
             if isinstance(found, UnreadableImage):
@@ -118,7 +119,8 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
             else:
                 pixel_NSSC[row] = found
         if problems and (self.on_error == "stop" or len(problems) == len(files)):
-            raise ValueError(unreadable(list(problems.values()), len(files), what, "set data.on_error=skip"))
+            skip = None if len(problems) == len(files) else "set data.on_error=skip"
+            raise ValueError(unreadable(list(problems.values()), len(files), what, skip))
         source_N = torch.arange(len(files))
         for row in problems:  # the next readable image stands in, with its own labels
             source_N[row] = next(
@@ -131,13 +133,13 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
         return ImageSet(open_pixels(path), read.labels, read.classes)
 
 
-def decode_fitted(path: Path, fit: Fit, channels: int) -> NDArray[np.uint8]:
+def decode_fitted(path: Path, fit: Fit, channels: int, max_pixels: int | None) -> NDArray[np.uint8]:
     """(S, S, C) of one file, in a worker.
 
     Raises:
         UnreadableImage: as `decode`.
     """
-    return fit(decode(path, channels)).permute(1, 2, 0).numpy()
+    return fit(decode(path, channels, max_pixels)).permute(1, 2, 0).numpy()
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

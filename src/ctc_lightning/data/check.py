@@ -3,13 +3,24 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from ctc_lightning.data.decode import UnreadableImage, decode_bytes, has_16_bits, is_upright, open_image, read
+from ctc_lightning.data.decode import (
+    MAX_PIXELS,
+    UnreadableImage,
+    conversion_error,
+    decode_bytes,
+    has_16_bits,
+    is_upright,
+    open_image,
+    printable,
+    read,
+)
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.workers import WorkerLoader
 
@@ -20,13 +31,16 @@ FILES_A_TASK = 16
 SHOWN = 3
 
 
-def decode_all(files: ImageFiles, num_workers: int, what: str) -> Counter[str]:
+def decode_all(
+    files: ImageFiles, num_workers: int, what: str, max_pixels: int | None = MAX_PIXELS
+) -> Counter[str]:
     """Decode every image once, with a progress bar.
 
     Args:
         files: any number.
         num_workers: processes; 0 works in this one.
         what: what errors, log and progress bar call the set, "the training images".
+        max_pixels: the most that an image may have; None: any number.
 
     Returns:
         How many files there are of each kind that `decode_bytes` has to convert; one file may be of several.
@@ -36,25 +50,29 @@ def decode_all(files: ImageFiles, num_workers: int, what: str) -> Counter[str]:
     """
     kinds: Counter[str] = Counter()
     problems = []
-    for found in over_files(files, kinds_of, num_workers, what):
+    for found in over_files(files, partial(kinds_of, max_pixels=max_pixels), num_workers, what):
         if isinstance(found, UnreadableImage):
             problems.append(found)
         else:
             kinds.update(found)
     if problems:
-        raise ValueError(unreadable(problems, len(files), what, "set data.on_error=skip"))
+        skip = None if len(problems) == len(files) else "set data.on_error=skip"
+        raise ValueError(unreadable(problems, len(files), what, skip))
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none to convert"
     log.info("Decoded all %d of %s: %s.", len(files), what, counted)
     return kinds
 
 
-def unreadable(problems: Sequence[UnreadableImage], num_files: int, what: str, skip: str) -> str:
-    """One sentence about unreadable files, of which it shows three; ``skip`` is how to pass them over."""
+def unreadable(problems: Sequence[UnreadableImage], num_files: int, what: str, skip: str | None) -> str:
+    """One sentence about unreadable files, of which it shows three; ``skip`` is how to pass them over.
+
+    None where that is no remedy, as when all files are unreadable.
+    """
     shown = "; ".join(str(problem).rstrip(".") for problem in problems[:SHOWN])
     more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     return (
         f"{len(problems)} of {num_files} files of {what} are unreadable ({shown}{more}): "
-        f"repair or remove them, or {skip}."
+        f"repair or remove them{f', or {skip}' if skip else ''}."
     )
 
 
@@ -78,15 +96,15 @@ def over_files(
             yield from results
 
 
-def kinds_of(path: Path) -> list[str]:
+def kinds_of(path: Path, max_pixels: int | None) -> list[str]:
     """Decode one file; what about it had to be converted.
 
     Raises:
         UnreadableImage: as `decode`.
     """
     data = read(path)
-    decode_bytes(data, str(path))
-    image = open_image(data, str(path))
+    decode_bytes(data, printable(path), max_pixels=max_pixels)
+    image = open_image(data, printable(path), max_pixels)
     mode = image.mode
     kinds = {
         "grey": mode in {"1", "L", "LA"} or has_16_bits(image),
@@ -113,6 +131,8 @@ class _Each(Dataset[Any]):
             return self.work(self.files.path(row))
         except UnreadableImage as problem:
             return problem
+        except Exception as problem:  # noqa: BLE001  # as lack of memory: of one file, which is named
+            return conversion_error(self.files.path(row), problem)
 
 
 def _as_list(results: list[Any]) -> list[Any]:

@@ -3,7 +3,10 @@
 # C channels, H rows, W columns
 
 import io
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from struct import unpack_from
 from typing import NamedTuple
@@ -11,8 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 from torch import Tensor
+
+from ctc_lightning.data.png import without_metadata
 
 try:
     from torchvision.io import ImageReadMode, decode_jpeg
@@ -23,6 +28,17 @@ START, END = b"\xff\xd8\xff", b"\xff\xd9"
 # Start-of-frame markers stand for the coding; three numbers of their range are other things.
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 SCAN, EXIF = 0xDA, 0xE1
+MAX_PIXELS = 89_478_485
+"""Of one image, by default: as many as Pillow allows, 268 MB once decoded to RGB."""
+_TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 SEVERAL_VIEWS = "MPO"  # a camera's JPEG that carries previews behind the picture
 
 
@@ -46,13 +62,24 @@ class JpegHead(NamedTuple):
     exif: bool
 
 
-def decode(path: Path, channels: int = 3) -> Tensor:
+def decode(path: Path, channels: int = 3, max_pixels: int | None = MAX_PIXELS) -> Tensor:
     """Read and decode one file, see `decode_bytes`.
 
     Raises:
         UnreadableImage: also where the file cannot be read.
     """
-    return decode_bytes(read(path), str(path), channels)
+    return decode_bytes(read(path), printable(path), channels, max_pixels)
+
+
+def conversion_error(path: object, problem: Exception) -> UnreadableImage:
+    """What nobody foresaw, as lack of memory, with the file's name."""
+    reason = f"{type(problem).__name__}: {' '.join(str(problem).split())}".rstrip(".: ")
+    return UnreadableImage(f"{printable(path)} cannot be converted ({reason}).")
+
+
+def printable(path: object) -> str:
+    """A path as text that any terminal and file can take, whatever the encoding of its name."""
+    return os.fsencode(str(path)).decode("utf-8", "backslashreplace")
 
 
 def read(path: Path) -> bytes:
@@ -64,14 +91,17 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as problem:
-        raise UnreadableImage(f"{path} cannot be read: {problem.strerror or problem}.") from problem
+        raise UnreadableImage(
+            f"{printable(path)} cannot be read: {problem.strerror or problem}."
+        ) from problem
 
 
-def decode_bytes(data: bytes, name: str, channels: int = 3) -> Tensor:
+def decode_bytes(data: bytes, name: str, channels: int = 3, max_pixels: int | None = MAX_PIXELS) -> Tensor:
     """Decode one image, whatever its file is called: the content says what it is.
 
     Grey is repeated to RGB; CMYK, palette, 1-bit images and those with alpha (which is dropped) become what
     Pillow's ``convert`` makes of them; 16-bit grey v becomes round(v / 257); Exif orientation is applied.
+    Metadata that cannot be read is ignored.
 
     Bytes changed in the middle of a JPEG pass, with wrong pixels, as they do with Pillow: libjpeg only warns.
 
@@ -82,28 +112,30 @@ def decode_bytes(data: bytes, name: str, channels: int = 3) -> Tensor:
         data: the file's content.
         name: what errors call it.
         channels: 3 for RGB, 1 for grey.
+        max_pixels: the most that an image may have; None: any number.
 
     Returns:
         (C, H, W) uint8; colour in channels-last memory.
 
     Raises:
-        UnreadableImage: empty, no image, truncated, corrupt, several frames, above Pillow's limit of pixels,
-            or pixels of 32 bits, whose range no file states.
+        UnreadableImage: empty, no image, truncated, corrupt, several frames, too many pixels, pixels of 32
+            bits, whose range no file states, or too little memory.
     """
     if not data:
         raise UnreadableImage(f"{name} is empty.")
     # A decoder fills what is missing with grey: without its end a file is Pillow's to judge.
     head = jpeg_head(data) if decode_jpeg and data.endswith(END) else None
     if head and head.bits == 8 and head.components in {1, 3}:
-        _check_size(head.size, name)
-        mode = ImageReadMode.RGB if channels == 3 else ImageReadMode.GRAY
+        _check_size(head.size, name, max_pixels)
+        read_mode = ImageReadMode.RGB if channels == 3 else ImageReadMode.GRAY
         try:
             # The copy is writable, as torch demands.
             coded = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-            return decode_jpeg(coded, mode, apply_exif_orientation=head.exif)
+            return decode_jpeg(coded, read_mode, apply_exif_orientation=head.exif)
         except RuntimeError:  # Pillow tells why, or can read it after all
             pass
-    return _to_tensor(upright(open_image(data, name), name, "RGB" if channels == 3 else "L"))
+    mode = "RGB" if channels == 3 else "L"
+    return _to_tensor(upright(open_image(data, name, max_pixels), name, mode))
 
 
 def jpeg_head(data: bytes) -> JpegHead | None:
@@ -127,24 +159,24 @@ def jpeg_head(data: bytes) -> JpegHead | None:
     return None
 
 
-def open_image(data: bytes, name: str) -> Image.Image:
+def open_image(data: bytes, name: str, max_pixels: int | None = MAX_PIXELS) -> Image.Image:
     """Open one image with Pillow; its pixels are not decoded yet.
 
     Raises:
         UnreadableImage: see `decode_bytes`.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _any_size():
             warnings.simplefilter("ignore")  # what Pillow warns of is either an error below or no concern
-            image = Image.open(io.BytesIO(data))
-        num_frames = getattr(image, "n_frames", 1)
-    except Image.DecompressionBombError as problem:
-        raise UnreadableImage(f"{name} is too large: {str(problem).rstrip('.')}.") from problem
+            image = Image.open(io.BytesIO(without_metadata(data)))
+            _check_size((image.height, image.width), name, max_pixels)
+            num_frames = getattr(image, "n_frames", 1)
+    except UnreadableImage:
+        raise
     except Image.UnidentifiedImageError as problem:
         raise UnreadableImage(f"{name} is not an image of a known format.") from problem
     except Exception as problem:  # Pillow's plugins raise whatever a damaged header provokes
         raise UnreadableImage(f"{name} is corrupt: {str(problem).rstrip('.')}.") from problem
-    _check_size((image.height, image.width), name)
     if num_frames > 1 and image.format != SEVERAL_VIEWS:
         raise UnreadableImage(f"{name} has {num_frames} frames, must have 1: export one of them as an image.")
     if image.mode in {"I", "F"} and not has_16_bits(image):
@@ -159,7 +191,17 @@ def has_16_bits(image: Image.Image) -> bool:
 
 def is_upright(image: Image.Image) -> bool:
     """Whether Exif asks for no rotation."""
-    return image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return _orientation(image) not in _TURNED
+
+
+def _orientation(image: Image.Image) -> int:
+    """What Exif says; 1, which is upright, where it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  # Pillow raises whatever damaged metadata provokes
+        return 1
 
 
 def upright(image: Image.Image, name: str, mode: str) -> Image.Image:
@@ -169,8 +211,12 @@ def upright(image: Image.Image, name: str, mode: str) -> Image.Image:
         UnreadableImage: see `decode_bytes`.
     """
     try:
-        ImageOps.exif_transpose(image, in_place=True)
-        if has_16_bits(image):
+        is_deep = has_16_bits(image)
+        with _any_size():
+            image.load()
+        if (orientation := _orientation(image)) in _TURNED:
+            image = image.transpose(_TURNED[orientation])
+        if is_deep:
             image = Image.fromarray(_scaled(np.asarray(image)))
         elif image.mode in {"P", "PA"} and "transparency" in image.info:
             image = image.convert("RGBA")  # straight to RGB, Pillow may take transparency for a colour
@@ -179,12 +225,23 @@ def upright(image: Image.Image, name: str, mode: str) -> Image.Image:
         raise UnreadableImage(f"{name} is truncated or corrupt: {str(problem).rstrip('.')}.") from problem
 
 
-def _check_size(size: tuple[int, int], name: str) -> None:
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and size[0] * size[1] > limit:
+def _check_size(size: tuple[int, int], name: str, max_pixels: int | None) -> None:
+    if max_pixels is not None and size[0] * size[1] > max_pixels:
         raise UnreadableImage(
-            f"{name} is too large: {size[0] * size[1]} pixels, of which Pillow allows {limit}."
+            f"{name} has {size[0] * size[1]} pixels, must have at most {max_pixels}: shrink it, or raise "
+            "max_pixels."
         )
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Lift Pillow's own limit, which is the process's."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _scaled(value_HW: NDArray[np.generic]) -> NDArray[np.uint8]:

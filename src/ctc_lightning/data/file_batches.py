@@ -2,6 +2,7 @@
 
 # B images of a batch, C channels, H rows, W columns, S rows and columns of the result
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -12,13 +13,14 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import center_crop, resize
 
 from ctc_lightning.data.augmentation import RandomResizedCrop
-from ctc_lightning.data.decode import UnreadableImage, decode
+from ctc_lightning.data.decode import MAX_PIXELS, UnreadableImage, conversion_error, decode
 from ctc_lightning.data.image_set import ImageFiles, Samples
 from ctc_lightning.data.sampler import BatchRows
 
 OnError = Literal["stop", "skip"]
 Interpolation = Literal["bilinear", "bicubic"]
 
+_MARGIN = 8
 _GROUP = 8  # images whose crops are drawn together, as a draw costs much the same for one and for many
 _MOST_REPLACED = 100  # unreadable images in a row: then something else is wrong
 _QUERY, _KEY = 0x5EED_C409, 0x5EED_0CE7  # crops draw from other streams than the whole-batch augmentation
@@ -46,6 +48,13 @@ class Fit(NamedTuple):
     def __call__(self, image_CHW: Tensor) -> Tensor:
         """(C, H, W) uint8 to (C, S, S) uint8, or batches of these."""
         shorter = int(self.size / self.share)
+        # Of a long image only the middle is scaled: it takes `_MARGIN` times the size, not any length
+        short = min(image_CHW.shape[-2:])
+        most = max(math.ceil(_MARGIN * self.share * short), 2)
+        if max(image_CHW.shape[-2:]) > most:
+            sides = [side if side <= most else most - (side - most) % 2 for side in image_CHW.shape[-2:]]
+            image_CHW = center_crop(image_CHW, sides)
+            shorter = max(round(shorter * min(sides) / short), self.size)
         if min(image_CHW.shape[-2:]) != shorter:
             image_CHW = resize(image_CHW, [shorter], self.mode, antialias=True)
         return center_crop(image_CHW, [self.size, self.size])
@@ -69,6 +78,7 @@ class FileBatches(Dataset[Samples | Unreadable]):
         key_view: whether the key has a view of its own.
         on_error: ``stop``: an unreadable image makes an `Unreadable` of the batch. ``skip``: the next
             readable image, with its own label and index, stands in.
+        max_pixels: the most that an image may have; None: any number.
     """
 
     def __init__(
@@ -82,6 +92,7 @@ class FileBatches(Dataset[Samples | Unreadable]):
         key_crop: RandomResizedCrop | None = None,
         key_view: bool = False,
         on_error: OnError = "stop",
+        max_pixels: int | None = MAX_PIXELS,
     ) -> None:
         self.files = files
         self.label_N = files.labels[label]
@@ -90,6 +101,7 @@ class FileBatches(Dataset[Samples | Unreadable]):
         self.crop, self.key_crop = crop, key_crop
         self.has_key_image = key_view and (crop is not None or key_crop is not None)
         self.on_error = on_error
+        self.max_pixels = max_pixels
 
     def __len__(self) -> int:
         return len(self.files)
@@ -130,10 +142,13 @@ class FileBatches(Dataset[Samples | Unreadable]):
         """The image of a row, or of the next readable one, with the row it is of."""
         most = 1 if self.on_error == "stop" else min(len(self), _MOST_REPLACED)
         for there in range(row, row + most):
+            path = self.files.path(there % len(self))
             try:
-                return there % len(self), decode(self.files.path(there % len(self)), self.channels)
+                return there % len(self), decode(path, self.channels, self.max_pixels)
             except UnreadableImage as problem:
                 last = problem
+            except Exception as problem:  # noqa: BLE001  # as lack of memory: of one file, which is named
+                last = conversion_error(path, problem)
         if most == 1:
             raise last
         raise UnreadableImage(f"{most} images in a row cannot be read; of the last of them, {last}")

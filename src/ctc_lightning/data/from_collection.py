@@ -8,6 +8,7 @@ from joblib import cpu_count
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.content_digest import content_digest
 from ctc_lightning.data.data_module import ImageDataModule
+from ctc_lightning.data.decode import MAX_PIXELS
 from ctc_lightning.data.file_batches import Interpolation, OnError, check_choice
 from ctc_lightning.data.image_set import Images
 from ctc_lightning.data.official import complete_splits, locate, read_splits
@@ -33,6 +34,7 @@ class CollectionDataModule(ImageDataModule):
         num_test: likewise for test.
         check_counts: whether the numbers of images must be the published ones.
         on_error: what an unreadable image does, ``stop`` or ``skip``: replace it, count it, log the count.
+        max_pixels: the most that an image file may have, others are unreadable; None: any number.
         num_workers: processes that decode; None: the cores, shared among the processes that
             train here.
         **options: of `ImageDataModule`.
@@ -59,6 +61,7 @@ class CollectionDataModule(ImageDataModule):
         num_test: int | None = None,
         check_counts: bool = True,
         on_error: OnError = "stop",
+        max_pixels: int | None = MAX_PIXELS,
         num_workers: int | None = None,
         **options: Any,
     ) -> None:
@@ -75,6 +78,10 @@ class CollectionDataModule(ImageDataModule):
             raise ValueError(f"split_seed is {split_seed}, must be 0 or more: give a non-negative integer.")
         if num_workers is not None and num_workers < 0:
             raise ValueError(f"num_workers is {num_workers}, must be 0 or more: give a number of processes.")
+        if max_pixels is not None and max_pixels < 1:
+            raise ValueError(
+                f"max_pixels is {max_pixels}, must be at least 1: raise it, or null for no limit."
+            )
         check_choice("interpolation", interpolation, Interpolation)
         check_choice("on_error", on_error, OnError)
         self.sizes = {"train": num_train, "val": num_val, "test": num_test}
@@ -95,6 +102,7 @@ class CollectionDataModule(ImageDataModule):
         self.resplit = resplit
         self.check_counts = check_counts
         self.on_error = on_error
+        self.max_pixels = max_pixels
         self._num_workers = num_workers
 
     @property

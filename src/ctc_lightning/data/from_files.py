@@ -109,7 +109,7 @@ class FileDataModule(CollectionDataModule):
             if split == "test" and files is splits["val"]:
                 continue
             try:
-                decode_all(files, self.num_workers, f"{self.name}, {split}")
+                decode_all(files, self.num_workers, f"{self.name}, {split}", self.max_pixels)
             except ValueError as problem:
                 if self.on_error == "stop":
                     raise
@@ -135,6 +135,7 @@ class FileDataModule(CollectionDataModule):
             key_crop=self.key_crop if train else None,
             key_view=train and self.key_augmentation is not None,
             on_error=self.on_error,
+            max_pixels=self.max_pixels,
         )
         if self.num_workers:
             self._check_shared_memory(sampler.batch_size * batches.bytes_an_image(train=train))

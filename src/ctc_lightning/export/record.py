@@ -10,7 +10,8 @@ from ctc_lightning.measuring import headlines
 from ctc_lightning.results import FAILED, ResultsTable, Row
 
 _PUBLISHED = ("method", "seed", "data", "network", "model", "optim", "trainer")
-_OF_THIS_MACHINE = {"root", "cache_dir", "shard_cache", "default_root_dir", "num_workers", "prefetch_factor"}
+_OF_THIS_MACHINE = {"root", "cache_dir", "shard_cache", "default_root_dir"}
+_OF_THIS_MACHINE |= {"num_workers", "prefetch_factor", "worker_timeout"}
 
 
 def run_of(checkpoint: Path) -> Path | None:
