@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from ctc_lightning.analysis import comparable, load_runs, trade_off_figure
+from ctc_lightning.analysis import comparable, load_runs, summary, trade_off_figure, verdict
 from ctc_lightning.analysis.methods import OTHERS, colours
 
 METHODS = ("ce", "ctc_queue")
@@ -56,6 +56,68 @@ def test_the_legend_names_the_methods_once(figure):
     names = [text.get_text() for text in legend.get_texts()]
     assert names[:2] == ["CE", "CTC, temporal queue"]
     assert "range of 3 seeds" in names
+
+
+def stars(figure):
+    """The legend's stars: each one's name and colour."""
+    (legend,) = (legend for part in figure.subfigs for legend in part.legends)
+    handles = zip(legend.legend_handles, legend.get_texts(), strict=True)
+    return {
+        " ".join(text.get_text().split()): to_hex(handle.get_color())
+        for handle, text in handles
+        if getattr(handle, "get_marker", str)() == "*"
+    }
+
+
+def test_a_star_has_its_methods_colour_in_the_legend_as_in_the_plane(write_study, write_run, tmp_path):
+    write_study()
+    curves = {("classifier", "source"): ([0.2, 0.9, 0.9],) * 2} | {
+        ("whitened", target): ([0.3, 0.5, 0.4],) * 2 for target in ("hue", "fine")
+    }
+    write_run(curves, "a", "ce_best_wd", epochs=(0, 1, 2))
+    figure = trade_off_figure(load_runs(tmp_path))
+    paint = {method: colour.lower() for method, colour in colours([*METHODS, "ce_best_wd"]).items()}
+    wanted = {
+        "CE, stopped early": paint["ce"],
+        "CE, best weight decay, stopped early": paint["ce_best_wd"],
+    }
+    assert stars(figure) == wanted
+    plane = [
+        marks
+        for marks in figure.axes[-1].collections
+        if len(marks.get_sizes()) and marks.get_sizes()[0] > 200
+    ]
+    assert [to_hex(marks.get_facecolor()[0]) for marks in plane] == list(wanted.values())
+
+
+@pytest.mark.parametrize(
+    ("source", "hasty"), [([0.25, 0.26, 0.9], True), ([0.25, 0.6, 0.9], False), ([0.9, 0.9, 0.9], False)]
+)
+def test_a_stop_before_the_source_is_learnt_is_said_in_picture_and_words(write_run, source, hasty):
+    run = write_run(
+        {("classifier", "source"): (source,) * 2, ("whitened", "hue"): ([0.5, 0.9, 0.4],) * 2},
+        epochs=(0, 1, 2),
+    )
+    runs = load_runs(run)
+    assert list(stars(trade_off_figure(runs))) == ["CE, stopped early" + ", source hardly learnt" * hasty]
+    said = "hardly learnt its own task (source 25.0 at the first measured epoch)."
+    assert (said in verdict(summary(runs))) == hasty
+
+
+@pytest.mark.parametrize("num_targets", range(1, 10))
+def test_panels_fill_their_half(write_run, tmp_path, num_targets):
+    """At most the legend's share of it is empty: no row, and less than a third of the cells."""
+    curves = {("classifier", "source"): ([0.2, 0.9],) * 2}
+    curves |= {("whitened", f"t{i}"): ([0.3, 0.5],) * 2 for i in range(num_targets)}
+    figure = trade_off_figure(load_runs(write_run(curves, epochs=(0, 1))))
+    figure.savefig(tmp_path / "laid_out.png")
+    *panels, _ = figure.axes
+    shape = panels[0].get_gridspec()
+    assert len(panels) > shape.ncols * (shape.nrows - 1)
+    assert len(panels) > 2 / 3 * shape.ncols * shape.nrows
+    (legend,) = figure.subfigs[0].legends
+    box = legend.get_window_extent()
+    assert not [axes.get_title() for axes in panels if axes.get_window_extent().overlaps(box)]
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1, 2]])

@@ -19,7 +19,9 @@ def few_shot_summary(frame: pd.DataFrame) -> pd.DataFrame:
     last = rows[rows["epoch"] == rows.groupby(curve)["epoch"].transform("max")].drop_duplicates(
         curve, keep="last"
     )
-    last = last.rename(columns={"value": "final"}).assign(peak=np.nan, drop=np.nan, stopped="at the end")
+    last = last.rename(columns={"value": "final"}).assign(
+        peak=np.nan, drop=np.nan, start=np.nan, stopped="at the end"
+    )
     return over_seeds(last)
 
 

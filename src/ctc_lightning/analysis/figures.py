@@ -1,6 +1,8 @@
 """trade_off: accuracy over epochs for source and targets, and the plane of the one against the other."""
 
+from collections.abc import Collection
 from math import ceil, sqrt
+from textwrap import fill
 from typing import NamedTuple
 
 import pandas as pd
@@ -22,9 +24,17 @@ from ctc_lightning.analysis.look import (
     legend_below,
     legend_handles,
 )
-from ctc_lightning.analysis.methods import colours, is_baseline, markers, target_label
+from ctc_lightning.analysis.methods import colours, is_baseline, label, markers, target_label
 from ctc_lightning.analysis.plane import backbone_heights, draw_plane, height_label, no_plane, plane_points
-from ctc_lightning.analysis.trade_off import CLASSIFIER, SOURCE, curves, early_stopping, headline, summary
+from ctc_lightning.analysis.trade_off import (
+    CLASSIFIER,
+    SOURCE,
+    before_learning,
+    curves,
+    early_stopping,
+    headline,
+    summary,
+)
 
 IN_A_CELL = 28  # characters, that a legend beside the panels has room for
 LONG_NAME = 20  # characters of a target
@@ -72,9 +82,9 @@ def trade_off_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure
     )
     with_plane = not no_plane(frame, protocol)
     num_panels = measured["target"].nunique()
-    columns = 1 if num_panels == 2 else ceil(sqrt(num_panels + 1))
-    full = columns > 1 and num_panels % columns == 0  # no cell is left for the legend
-    rows = ceil((num_panels + (not full)) / columns)
+    columns = 1 if num_panels == 2 else ceil(sqrt(num_panels))
+    rows = ceil(num_panels / columns)
+    full = num_panels == rows * columns  # no cell is left for the legend
     wider = max(columns - 3, 0)
     size = (14 if with_plane else 9) + 2.4 * wider, max(8, 2.4 * rows)
     figure = Figure(figsize=size, layout="constrained")
@@ -84,9 +94,14 @@ def trade_off_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure
     parts[0].suptitle(
         f"{frame['data'].iloc[0]}: test accuracy over epochs ({protocol} probe)", color=INK, fontsize=14
     )
-    handles = _legend(shown, with_star=with_plane)
+    stopped = early_stopping(frame, protocol)
+    stopped = stopped[stopped["method"].map(is_baseline) & stopped["method"].isin(shown.paint)]
+    hasty = before_learning(numbers[numbers["protocol"].isin([protocol, CLASSIFIER])])
+    handles = _legend(shown)
+    if with_plane:
+        handles += _stars(shown.paint, set(stopped["method"]), hasty)
     _panels(parts[0], measured, shown, (rows, columns))
-    longest = max(len(str(handle.get_label())) for handle in handles)
+    longest = max(len(line) for handle in handles for line in str(handle.get_label()).splitlines())
     if full or longest > IN_A_CELL or len(handles) > MOST + 2:
         legend_below(parts[0], handles, size[0] * shares[0] / sum(shares))
     else:
@@ -94,8 +109,7 @@ def trade_off_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure
         parts[0].legend(handles=handles, loc="lower right", frameon=False, fontsize=9 if small else 11)
     if with_plane:
         parts[1].suptitle("where training takes each method", color=INK, fontsize=14)
-        stopped = early_stopping(frame, protocol).rename(columns={"final": "test"})
-        _right(parts[1].subplots(), shown, stopped, protocol)
+        _right(parts[1].subplots(), shown, stopped.rename(columns={"final": "test"}), protocol)
     return figure
 
 
@@ -123,20 +137,30 @@ def _panels(part: SubFigure, measured: pd.DataFrame, shown: Shown, shape: tuple[
         axes.tick_params(labelbottom=lowest)
 
 
-def _legend(shown: Shown, *, with_star: bool) -> list[Artist]:
+def _legend(shown: Shown) -> list[Artist]:
     num_others = shown.trained["method"].nunique() - len(shown.paint)
     handles = legend_handles(shown.paint, shown.marks, num_others, shown.backbones)
     if (seeds := shown.trained["seed"].nunique()) > 1:
         handles.append(Patch(color=INK, alpha=0.2, lw=0, label=f"range of {seeds} seeds"))
-    if with_star and any(map(is_baseline, shown.paint)):
-        handles.append(Line2D([], [], color=INK, marker="*", ls="", ms=13, label="CE, stopped early"))
     return handles
+
+
+def _stars(paint: dict[str, str], stopped: Collection[str], hasty: list[str]) -> list[Artist]:
+    """Each star of the plane in its own colour, and whether the network there is almost untrained."""
+    names = {
+        method: f"{label(method)}, stopped early{', source hardly learnt' if method in hasty else ''}"
+        for method in paint
+        if method in stopped
+    }
+    return [
+        Line2D([], [], color=paint[method], marker="*", ls="", ms=13, label=fill(name, IN_A_CELL))
+        for method, name in names.items()
+    ]
 
 
 def _right(axes: Axes, shown: Shown, stopped: pd.DataFrame, protocol: str) -> None:
     probes = shown.trained[shown.trained["protocol"] == protocol]
     shared = common_targets(probes)
-    stopped = stopped[stopped["method"].map(is_baseline) & stopped["method"].isin(shown.paint)]
     draw_plane(
         axes, plane_points(shown.trained, shared), plane_points(stopped, shared), shown.paint, shown.marks
     )

@@ -110,7 +110,7 @@ def legend_handles(
 
 def legend_below(part: Figure | SubFigure, handles: list[Artist], inches: float) -> None:
     """The legend under all axes, in as many columns as the width has room for."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
+    longest = max(len(line) for handle in handles for line in str(handle.get_label()).splitlines())
     columns = max(1, int(inches / (0.7 + 0.08 * longest)))
     part.legend(
         handles=handles, loc="outside lower center", ncols=min(columns, 4), frameon=False, fontsize=9.5

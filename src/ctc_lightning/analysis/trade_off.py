@@ -15,6 +15,7 @@ PROTOCOLS = (*HEADLINES, "standardised", "knn", "probe_bn", "reference", "finetu
 RUN = ["data", "method", "seed"]
 CURVE = [*RUN, "protocol", "target"]
 VALIDATION = "val_"
+HARDLY = 0.1  # of what training gains on the source
 
 
 def protocols_of(frame: pd.DataFrame) -> list[str]:
@@ -91,11 +92,12 @@ def trade_off(frame: pd.DataFrame) -> pd.DataFrame:
         peak  = test accuracy at e*,  e* = first epoch with the best validation accuracy
         final = test accuracy at the last epoch
         drop  = peak − final
+        start = test accuracy at the first epoch
 
     Returns:
         Columns data, method, seed, protocol, target, metric, plain, peak, peak_epoch, final, low and high (of
-        final's 95 % interval), epoch (the last), drop; fractions in [0, 1], drop in [−1, 1]. A plain backbone
-        has no peak and no drop.
+        final's 95 % interval), epoch (the last), drop, start; fractions in [0, 1], drop in [−1, 1]. A plain
+        backbone has no peak and no drop.
     """
     return ends(curves(frame))
 
@@ -117,8 +119,13 @@ def ends(measured: pd.DataFrame) -> pd.DataFrame:
             "high": last["high"],
             "epoch": last["epoch"],
             "drop": best - last["test"],
+            "start": _start(measured),
         }
     ).reset_index()
+
+
+def _start(measured: pd.DataFrame) -> pd.Series:
+    return measured.loc[measured.groupby(CURVE, sort=False)["epoch"].idxmin()].set_index(CURVE)["test"]
 
 
 def early_stopping(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataFrame:
@@ -134,8 +141,9 @@ def early_stopping(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataF
         protocol: the probe; None: the headline.
 
     Returns:
-        Columns data, method, seed, protocol, target, metric, epoch (e*), final (test accuracy there), plain:
-        the source (where it was measured at that epoch) and every target, under the given protocol's name.
+        Columns data, method, seed, protocol, target, metric, epoch (e*), final (test accuracy there), start
+        (at the first epoch), plain: the source (where it was measured at that epoch) and every target, under
+        the given protocol's name.
     """
     protocol = protocol or headline(frame)
     measured = curves(frame)
@@ -145,8 +153,9 @@ def early_stopping(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataF
     best = mean.loc[complete, "mean"].groupby(RUN).idxmax()  # (data, method, seed, epoch)
     stop = best.map(itemgetter(-1)).rename("stop")
     measured = measured[measured["protocol"].isin([protocol, CLASSIFIER])].join(stop, on=RUN)
+    measured = measured.join(_start(measured).rename("start"), on=CURVE)
     stopped = measured[measured["epoch"] == measured["stop"]].assign(protocol=protocol)
-    columns = [*CURVE, "metric", "epoch", "test", "plain"]
+    columns = [*CURVE, "metric", "epoch", "test", "start", "plain"]
     return stopped[columns].rename(columns={"test": "final"}).reset_index(drop=True)
 
 
@@ -163,6 +172,21 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     return over_seeds(pd.concat([at_the_end, *(stopped.assign(stopped="early") for stopped in early)]))
 
 
+def before_learning(numbers: pd.DataFrame) -> list[str]:
+    """The methods that early stopping ends before they have learnt a tenth of their source task.
+
+    Their transfer there is that of an almost untrained network, which says little about the method.
+
+    Args:
+        numbers: of `summary`, of one data set and of any protocols.
+    """
+    source = numbers[numbers["target"] == SOURCE]
+    end = source[source["stopped"] == "at the end"].set_index("method")["final_mean"]
+    early = source[source["stopped"] == "early"].join(end.rename("end"), on="method")
+    gained = early["final_mean"] - early["start_mean"]
+    return early.loc[gained < HARDLY * (early["end"] - early["start_mean"]), "method"].unique().tolist()
+
+
 def over_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
     """Mean and sample standard deviation (ddof = 1; NaN for one seed) of the seeds.
 
@@ -171,8 +195,8 @@ def over_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns data, method, stopped, protocol, target, metric, plain, n (seeds), first_epoch and last_epoch
-        (where the seeds stopped), ``peak_mean``, ``peak_std``, likewise final and drop, then final_low and
-        final_high: of one seed, the 95 % interval over the test images; NaN for several.
+        (where the seeds stopped), ``peak_mean``, ``peak_std``, likewise final and drop, then ``start_mean``,
+        final_low and final_high: of one seed, the 95 % interval over the test images; NaN for several.
     """
     statistics = {
         f"{number}_{statistic}": (number, statistic)
@@ -187,6 +211,7 @@ def over_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
             first_epoch=("epoch", "min"),
             last_epoch=("epoch", "max"),
             **statistics,
+            start_mean=("start", "mean"),
             **intervals,
         )
         .reset_index()

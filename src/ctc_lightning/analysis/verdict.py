@@ -9,7 +9,7 @@ import pandas as pd
 from ctc_lightning.analysis.highlight import highlighted
 from ctc_lightning.analysis.methods import is_baseline, label
 from ctc_lightning.analysis.table import percent, row_label
-from ctc_lightning.analysis.trade_off import CLASSIFIER, HEADLINE, SOURCE
+from ctc_lightning.analysis.trade_off import CLASSIFIER, HEADLINE, SOURCE, before_learning
 
 ONE_SEED = 0.01  # without a spread over seeds, less than a point proves nothing
 VISIBLE = 0.0005  # a smaller difference prints as 0.0
@@ -38,6 +38,7 @@ def verdict(summary: pd.DataFrame, protocol: str = HEADLINE) -> str:
     baselines = [rows_of[method, "at the end"] for method in methods if is_baseline(method)]
     one_seed = summary["n"].min() == 1
     same = "within one point" if one_seed else "no difference beyond the seeds' spread"
+    hasty = before_learning(summary[summary["protocol"].isin([protocol, CLASSIFIER])])
     lines = []
     for method in methods:
         end, early = rows_of[method, "at the end"], rows_of.get((method, "early"))
@@ -47,7 +48,9 @@ def verdict(summary: pd.DataFrame, protocol: str = HEADLINE) -> str:
             lines.append(f"  - At the end {_both(end)}{_cost(end, baselines, same)}.")
         if early:
             stopped = row_label(next(iter(early.values())))
-            lines.append(f"  - At the end {_both(end)}. {stopped}: {_both(early)}.")
+            lines.append(
+                f"  - At the end {_both(end)}. {stopped}: {_both(early)}{_hardly(early, method in hasty)}."
+            )
     limit = "one point: one seed tells no spread" if one_seed else "twice the standard deviation over seeds"
     return "\n".join([*lines, f"- Differences count beyond {limit}."])
 
@@ -92,6 +95,14 @@ def _both(rows: Rows) -> str:
     transfer = fmean(row.final_mean for row in _probes(rows).values())
     source = f", source {percent(rows[SOURCE].final_mean)}" if SOURCE in rows else ""
     return f"mean transfer {percent(transfer)}{source}"
+
+
+def _hardly(early: Rows, hasty: bool) -> str:
+    """The caveat of a stop at which the network is almost untrained."""
+    if not hasty:
+        return ""
+    start = percent(early[SOURCE].start_mean)
+    return f", where the network has hardly learnt its own task (source {start} at the first measured epoch)"
 
 
 def _difference(row: Any, rivals: list[Any]) -> tuple[float, bool]:
