@@ -68,7 +68,8 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
         cfg.network, num_classes=data.num_classes, image_channels=channels, image_size=image_size
     )
     if isinstance(network, PretrainedNetwork):
-        network.match_classes(data.classes)
+        # Not data.classes: a sweep's launcher pickles this function, and for that name torch.classes with it
+        network.match_classes(data_record(data)["classes"])
     check_images(network, data.image_shape)
     module = CTCModule(
         network=network,
