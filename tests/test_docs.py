@@ -38,7 +38,7 @@ OWN_PARTS = [
     "contrast@model.stages.contrast.contrast=margin_nce",
     "memory@model.stages.contrast.memory=previous_batch",
     "protocol@callbacks.transfer_probe.protocols=nearest_mean",
-    "logger=[csv,print]",
+    "logger=print",
 ]
 TINY = ["debug=fast", "data=digits", "num_threads=1", "trainer.enable_progress_bar=false"]
 
