@@ -20,7 +20,7 @@ PARTS = {
 # Each layer imports from those above it; a file from its own folder as well
 LAYERS = [
     {"run_name", "checks", "atomic_write", "overrides"},
-    {"batch", "classes", "digests", "distributed", "paths", "results"},
+    {"batch", "classes", "digests", "distributed", "paths", "results", "training_lock"},
     {"key_encoder", "memory", "networks", "optim", "data", "metrics"},
     {"evaluation"},  # its scores are metrics
     {"estimators", "targets"},

@@ -40,6 +40,7 @@ from ctc_lightning.paths import config_dir
 from ctc_lightning.sweep.failures import SweepError
 from ctc_lightning.sweep.job import run_in_sweep
 from ctc_lightning.sweep.objectives import check_objectives, final_objectives, forget_objectives
+from ctc_lightning.training_lock import training_lock
 
 log = logging.getLogger("ctc_lightning")
 
@@ -184,6 +185,14 @@ def train(cfg: DictConfig) -> float | tuple[float, ...]:
     """
     check_objectives(cfg)
     trainer, module, data = build(cfg)
+    with training_lock(Path(cfg.paths.run_dir), needed=trainer.is_global_zero):
+        return fit(cfg, trainer, module, data)
+
+
+def fit(
+    cfg: DictConfig, trainer: pl.Trainer, module: CTCModule, data: pl.LightningDataModule
+) -> float | tuple[float, ...]:
+    """Train what `build` made, in a run directory of its own; see `train`."""
     run_dir = Path(cfg.paths.run_dir)
     checkpoint = checkpoint_to_resume(cfg.resume, run_dir)
     if checkpoint is not None:

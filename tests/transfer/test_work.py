@@ -1,5 +1,6 @@
 """The work: complete, never done twice, shared, and unharmed by what fails."""
 
+import json
 import shutil
 import signal
 import time
@@ -16,6 +17,7 @@ from ctc_lightning.data import Digits
 from ctc_lightning.networks import create_backbone
 from ctc_lightning.paths import config_dir
 from ctc_lightning.results import FAILED, ResultsTable
+from ctc_lightning.training_lock import is_in_training, training_lock
 from ctc_lightning.transfer.__main__ import transfer
 
 WHITENED = ["protocol=whitened"]
@@ -273,16 +275,34 @@ def test_watching_waits_for_a_run_in_training(run_dir, monkeypatch):
     hidden = shutil.move(late, run_dir / "late")
     for name in ("last.ckpt", "best.ckpt", "stage_classify.ckpt"):
         (run_dir / "checkpoints" / name).unlink(missing_ok=True)
-    record = run_dir / "provenance.json"
-    record.write_text('{"status": "running"}')
+    training = training_lock(run_dir)
 
     def finish(seconds):
         shutil.move(hidden, late)
-        record.write_text('{"status": "finished"}')
+        training.__exit__(None, None, None)
 
     monkeypatch.setattr("ctc_lightning.transfer.evaluation.time.sleep", finish)
+    training.__enter__()
     assert evaluate(f"run={run_dir}", "watch=true", *WHITENED) == []
     assert measured(run_dir) == ALL
+
+
+def test_watching_ends_with_a_run_that_is_killed(program, tmp_path):
+    """SIGKILL leaves "running" in provenance.json, but no lock."""
+    run_dir = tmp_path / "run"
+    endless = ["experiment=digits_ce", "trainer.max_epochs=100000", "callbacks.transfer_probe=null"]
+    training = program.start("train", *endless, f"hydra.run.dir={run_dir}", cwd=tmp_path)
+    while training.poll() is None and not list(run_dir.glob("checkpoints/epoch_001.ckpt")):
+        time.sleep(0.05)
+    assert training.poll() is None, training.communicate()
+    assert is_in_training(run_dir)
+    training.send_signal(signal.SIGKILL)
+    training.communicate()
+    assert json.loads((run_dir / "provenance.json").read_text())["status"] == "running"
+    watching = program.run("transfer", f"run={run_dir}", "watch=true", *WHITENED, cwd=tmp_path)
+    assert watching.returncode == 0, watching.stderr
+    assert "is no longer in training and has not finished; resume it" in watching.stdout + watching.stderr
+    assert (1, "whitened", "digit") in measured(run_dir)
 
 
 @pytest.mark.parametrize(

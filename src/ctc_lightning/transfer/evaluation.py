@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from ctc_lightning.evaluation.protocol import Protocol
 from ctc_lightning.measuring import FAILURES, ImageDigests, Moment
 from ctc_lightning.results import ResultsTable, Row
+from ctc_lightning.training_lock import is_in_training
 from ctc_lightning.transfer.subjects import WHOLE, Found, find_subjects, method_and_seed
 from ctc_lightning.transfer.text import closing_table
 from ctc_lightning.transfer.work import Networks, Work
@@ -37,9 +38,8 @@ def evaluate_all(cfg: DictConfig, protocols: Mapping[str, Protocol]) -> list[Row
     subjects = find_subjects(cfg)
     for folder, found in subjects.items():
         while True:
-            in_training = cfg.watch and is_in_training(
-                folder
-            )  # before looking: what comes later is seen next
+            # before looking: what comes later is seen next
+            in_training = cfg.watch and is_in_training(folder)
             try:
                 failed += evaluate(cfg, found, protocols, device)
             except FAILURES as error:
@@ -47,6 +47,12 @@ def evaluate_all(cfg: DictConfig, protocols: Mapping[str, Protocol]) -> list[Row
                     raise
                 failed.append(note_failure(folder, error))
             if not in_training:
+                if cfg.watch and not has_finished(folder):
+                    log.warning(
+                        "%s is no longer in training and has not finished; resume it (resume=auto), then run "
+                        "this command again.",
+                        folder,
+                    )
                 break
             time.sleep(_POLL_SECONDS)
     for (protocol, target, note), rows in group_failures(failed).items():
@@ -91,12 +97,12 @@ def evaluate(
     return [*broken, *work.failed]
 
 
-def is_in_training(folder: Path) -> bool:
-    """Whether the run says that it has not finished."""
+def has_finished(folder: Path) -> bool:
+    """Whether the run has recorded its end, or nothing at all."""
     try:
-        return json.loads((folder / "provenance.json").read_text())["status"] == "running"
+        return json.loads((folder / "provenance.json").read_text())["status"] != "running"
     except (OSError, ValueError, KeyError):
-        return False
+        return True
 
 
 def find_device(name: str) -> torch.device:
