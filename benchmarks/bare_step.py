@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ctc_lightning.batch import Batch
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.memory import KeyQueue
 from ctc_lightning.module import CTCModule
-from ctc_lightning.paths import config_dir
 
 NUM_BATCHES = 2  # that are shown by turns
 

@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, RandomSampler
 from torchvision import transforms as T
 from torchvision.datasets import CIFAR100
 
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data import ImageDataModule
-from ctc_lightning.paths import config_dir
 
 WORKERS = 2  # on their side; ours is this process, with --threads
 BATCH = 128

@@ -13,7 +13,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from side_by_side import clock
 
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
 EPOCHS = 3  # per round; timed from the beginning of the first to the beginning of the last

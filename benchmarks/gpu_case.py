@@ -12,7 +12,7 @@ from operations import operations
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from ctc_lightning.callbacks import Compile
+from ctc_lightning.training.callbacks import Compile
 
 HALF_BANK = ["experiment=ce_imagenet", "model=ctc_bank", "model.stages.contrast.memory.dtype=float16"]
 SAMPLED = "model.stages.contrast.memory.num_negatives"

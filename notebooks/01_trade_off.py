@@ -26,7 +26,7 @@ from ctc_lightning.analysis import (
     trade_off_figure,
     verdict,
 )
-from ctc_lightning.analysis.methods import label
+from ctc_lightning.analysis.frames.methods import label
 
 mpl.rcParams["figure.dpi"] = 65
 pd.options.display.float_format = "{:.1f}".format

@@ -24,8 +24,8 @@ from ctc_lightning.analysis import (
     information_summary,
     load_runs,
 )
-from ctc_lightning.analysis.information import estimators_of, settings_of
-from ctc_lightning.analysis.information_words import information_words
+from ctc_lightning.analysis.frames.information import estimators_of, settings_of
+from ctc_lightning.analysis.report.information_words import information_words
 
 mpl.rcParams["figure.dpi"] = 65
 pd.options.display.float_format = "{:.2f}".format

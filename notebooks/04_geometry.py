@@ -26,9 +26,9 @@ from ctc_lightning.analysis import (
     principal_components,
     spectrum_figure,
 )
-from ctc_lightning.analysis.cka_over_time import cka_figure, cka_over_time
-from ctc_lightning.analysis.methods import label
-from ctc_lightning.transfer.features import RunFeatures
+from ctc_lightning.analysis.figures.cka_over_time import cka_figure, cka_over_time
+from ctc_lightning.analysis.frames.methods import label
+from ctc_lightning.evaluation.run_features import RunFeatures
 
 mpl.rcParams["figure.dpi"] = 65
 pd.options.display.float_format = "{:.1f}".format

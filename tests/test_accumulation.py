@@ -6,8 +6,8 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning.callbacks import LambdaCallback
 from torch.nn import BatchNorm2d
 
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data.sampler import EpochBatches
-from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
 
 TINY = """data=digits data.source_label=digit data.num_train=48 data.num_val=20 data.num_test=20

@@ -16,10 +16,10 @@ from torch.nn.functional import normalize
 from torch.utils.data import DataLoader
 
 from ctc_lightning.batch import Batch
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks import create_network
 from ctc_lightning.optim import Constant
-from ctc_lightning.paths import config_dir
 
 B, N, SIZE, STEPS = 32, 8, 8, 400
 NUM_KEYS, PAUSE = 4, 128  # keys to choose from; batches between two of them, which nothing is learnt from

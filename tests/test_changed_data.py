@@ -9,12 +9,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from ctc_lightning.checkpoint import changes
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data.content_digest import READ
-from ctc_lightning.paths import config_dir
-from ctc_lightning.results import FAILED, ResultsTable
+from ctc_lightning.evaluation.results import FAILED, ResultsTable
 from ctc_lightning.train import train
-from ctc_lightning.transfer.__main__ import transfer
+from ctc_lightning.training.resume import changes
+from ctc_lightning.transfer import transfer
 
 CLASSES = ["cat", "dog", "owl"]
 COUNTS = {"train": 24, "val": 6, "test": 9}

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
 HELD_OUT_SEEDS = (10, 11, 12)  # tuning used 100 and above, the README's table 0, 1 and 2

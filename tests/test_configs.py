@@ -12,17 +12,17 @@ from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.strategies import DDPStrategy
 
-from ctc_lightning.callbacks import MilestoneCheckpoint, TransferProbe
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.contrast import NCE
 from ctc_lightning.data import Identity
-from ctc_lightning.digests import digest_of
 from ctc_lightning.evaluation import Protocol
+from ctc_lightning.files.digests import digest_of
 from ctc_lightning.key_encoder import FrozenEncoder, QueryEncoder
 from ctc_lightning.memory import BatchMemory, MemoryBank, TwinBank
 from ctc_lightning.networks import MLPProjector
 from ctc_lightning.optim import WarmupCosine
-from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
+from ctc_lightning.training.callbacks import MilestoneCheckpoint, TransferProbe
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 EMBEDDED = [name for name in EXPERIMENTS if name.split("_")[0] in ("digits", "glyphs")]

@@ -12,11 +12,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ctc_lightning import train as training
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.contrast import NCE
 from ctc_lightning.export.command import export
 from ctc_lightning.key_encoder import FrozenEncoder
 from ctc_lightning.memory import TwinBank
-from ctc_lightning.paths import config_dir
 
 CLASSES = ["daisy", "rose", "tulip"]
 NUM_TRAIN = 24

@@ -21,10 +21,10 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 
-from ctc_lightning.config_errors import USERS_MISTAKES, refuse_unused
-from ctc_lightning.estimators import Pairs
-from ctc_lightning.overrides import literal
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.cli.errors import USERS_MISTAKES, refuse_unused
+from ctc_lightning.cli.overrides import literal
+from ctc_lightning.information.estimators import Pairs
 from ctc_lightning.train import train
 
 ROOT = Path(__file__).parents[1]

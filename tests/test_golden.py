@@ -10,7 +10,7 @@ import pytest
 import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
 
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"

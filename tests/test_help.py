@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from ctc_lightning.paths import choices, config_dir
+from ctc_lightning.cli.configuration import choices, config_dir
 
 PROGRAMS = {
     "train": "train",

@@ -14,7 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="asks a GPU")

@@ -18,8 +18,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from timm.data import ImageNetInfo
 
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.key_encoder import MomentumEncoder
-from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
 
 SYNSETS = ImageNetInfo().label_names()[::200]  # 5 of the 1000

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning.callbacks import LambdaCallback
 from torch.nn.functional import cross_entropy
 
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
 NUM_BATCHES = 8  # an epoch, of 8 images

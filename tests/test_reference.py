@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from torch import exp, log
 from torch.nn.functional import cross_entropy
 
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
 N, K, TAU, QUEUE_SIZE = 50, 16, 0.1, 20  # batches of 8: the queue wraps within one

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ctc_lightning import report
-from ctc_lightning.analysis import information_view, section, view
+from ctc_lightning.analysis.report import information_view, section, view
 
 HUE = {"ce": (0.92, 0.30), "ctc_queue": (0.95, 0.90)}  # at epoch 1 and at the end
 

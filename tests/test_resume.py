@@ -17,11 +17,11 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
-from ctc_lightning.callbacks import StopWhenDiverged
-from ctc_lightning.checkpoint import check_unchanged, checkpoint_to_resume
-from ctc_lightning.checkpoint_io import AtomicCheckpointIO
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import train
+from ctc_lightning.training.callbacks import StopWhenDiverged
+from ctc_lightning.training.checkpoint_io import AtomicCheckpointIO
+from ctc_lightning.training.resume import check_unchanged, checkpoint_to_resume
 
 FAST = ["debug=fast", "trainer.max_epochs=4", "trainer.enable_progress_bar=false", "num_threads=1"]
 PROBED = [

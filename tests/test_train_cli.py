@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from torch import distributed
 
 from ctc_lightning import train as program
-from ctc_lightning.checkpoint import check_fits
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.training.resume import check_fits
 
 COLUMNS = [
     "run",

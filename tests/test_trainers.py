@@ -17,7 +17,7 @@ from pytorch_lightning.plugins.environments import (
 )
 from pytorch_lightning.strategies import DDPStrategy
 
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
 TRAINERS = sorted(path.stem for path in (config_dir() / "trainer").glob("*.yaml"))

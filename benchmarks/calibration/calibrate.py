@@ -22,10 +22,10 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from tqdm import tqdm
 
-from ctc_lightning.atomic_write import write_text
-from ctc_lightning.digests import digest_of
-from ctc_lightning.estimators import Estimate, Estimator, Pairs
-from ctc_lightning.paths import config_dir
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.files.atomic_write import write_text
+from ctc_lightning.files.digests import digest_of
+from ctc_lightning.information.estimators import Estimate, Estimator, Pairs
 
 ESTIMATORS = ["gaussian", "ksg", "mine", "nwj", "smile", "info_nce", "noisy_channel", "classifier"]
 KEY = ["distribution", "dims", "information", "estimator", "seed"]

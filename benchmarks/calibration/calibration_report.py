@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ctc_lightning.analysis.look import save
-from ctc_lightning.atomic_write import write_text
+from ctc_lightning.analysis.figures.style import save
+from ctc_lightning.files.atomic_write import write_text
 
 POINT = ["distribution", "dims", "information"]
 TRUSTED_NATS, TRUSTED_SHARE = 0.1, 0.1  # of the truth: a larger error is not trusted

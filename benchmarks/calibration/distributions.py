@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu, one_hot
 from torch.nn.init import orthogonal_
 
-from ctc_lightning.estimators import Pairs
+from ctc_lightning.information.estimators import Pairs
 
 MAX_NATS_PER_DIMENSION = 10  # the noise is then e⁻¹⁰ of the signal, a thousand times float32's rounding
 

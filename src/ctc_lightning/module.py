@@ -20,7 +20,7 @@ from ctc_lightning.accumulation import StepBatches
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import gather_objects
 from ctc_lightning.epoch_means import EpochMeans, log_epoch
-from ctc_lightning.networks.evaluating import evaluating
+from ctc_lightning.networks.eval_mode import evaluating
 from ctc_lightning.networks.network import Network
 from ctc_lightning.optim.parameter_groups import parameter_groups, scaled_lr
 from ctc_lightning.optim.schedule import Schedule

@@ -28,7 +28,6 @@ from PIL import Image
 from safetensors.numpy import save_file
 from torchvision.transforms.v2.functional import InterpolationMode, resize
 
-from ctc_lightning.atomic_write import atomic_folder
 from ctc_lightning.data.check import over_files, unreadable
 from ctc_lightning.data.decode import (
     MAX_PIXELS,
@@ -42,6 +41,7 @@ from ctc_lightning.data.decode import (
 from ctc_lightning.data.folders import find_splits, list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.shards import ABSENT, FORMAT, IMAGES_A_SHARD, MANIFEST, litdata
+from ctc_lightning.files.atomic_write import atomic_folder
 
 TITLE = "Shrink a folder of images once, into shards to stream from."
 JPEGS = ("JPEG", "MPO")

@@ -10,15 +10,15 @@ from pathlib import Path
 import pandas as pd
 
 from ctc_lightning.analysis import comparable, failures, load_runs, log_odds_summary, summary
-from ctc_lightning.analysis.comparable import with_targets
-from ctc_lightning.analysis.few_shot import few_shot_summary
-from ctc_lightning.analysis.html_of_markdown import html_of_markdown
-from ctc_lightning.analysis.logged.sources import is_of_a_report
-from ctc_lightning.analysis.page import Block, Section, page
-from ctc_lightning.analysis.section import Findings, findings
-from ctc_lightning.analysis.trade_off import shown_protocols
-from ctc_lightning.analysis.view import has_log_odds
-from ctc_lightning.atomic_write import atomic_file, write_text
+from ctc_lightning.analysis.frames.comparable import with_targets
+from ctc_lightning.analysis.frames.few_shot import few_shot_summary
+from ctc_lightning.analysis.frames.logged.sources import is_of_a_report
+from ctc_lightning.analysis.frames.trade_off import shown_protocols
+from ctc_lightning.analysis.report.html_of_markdown import html_of_markdown
+from ctc_lightning.analysis.report.page import Block, Section, page
+from ctc_lightning.analysis.report.section import Findings, findings
+from ctc_lightning.analysis.report.view import has_log_odds
+from ctc_lightning.files.atomic_write import atomic_file, write_text
 
 SHOWN_FAILURES = 10  # on a terminal
 

@@ -19,9 +19,20 @@ from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed as dist
 
-from ctc_lightning.callbacks.preemption import leave_if_told
-from ctc_lightning.callbacks.provenance import data_record, image_record
-from ctc_lightning.checkpoint import (
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.cli.console import set_up_console
+from ctc_lightning.cli.errors import launch, plain_errors, refuse_unused
+from ctc_lightning.module import CTCModule
+from ctc_lightning.networks.eval_mode import evaluating
+from ctc_lightning.networks.pretrained_network import PretrainedNetwork
+from ctc_lightning.optim import Constant
+from ctc_lightning.sweep.failures import SweepError
+from ctc_lightning.sweep.job import run_in_sweep
+from ctc_lightning.sweep.objectives import check_objectives, final_objectives, forget_objectives
+from ctc_lightning.training.callbacks.preemption import leave_if_told
+from ctc_lightning.training.callbacks.provenance import data_record, image_record
+from ctc_lightning.training.loggers import MetricsCSV
+from ctc_lightning.training.resume import (
     check_fits,
     check_unchanged,
     checkpoint_to_resume,
@@ -29,18 +40,7 @@ from ctc_lightning.checkpoint import (
     finished_steps,
     forget_checkpoints,
 )
-from ctc_lightning.config_errors import launch, plain_errors, refuse_unused
-from ctc_lightning.console import set_up_console
-from ctc_lightning.loggers import MetricsCSV
-from ctc_lightning.module import CTCModule
-from ctc_lightning.networks.evaluating import evaluating
-from ctc_lightning.networks.pretrained_network import PretrainedNetwork
-from ctc_lightning.optim import Constant
-from ctc_lightning.paths import config_dir
-from ctc_lightning.sweep.failures import SweepError
-from ctc_lightning.sweep.job import run_in_sweep
-from ctc_lightning.sweep.objectives import check_objectives, final_objectives, forget_objectives
-from ctc_lightning.training_lock import training_lock
+from ctc_lightning.training.training_lock import training_lock
 
 log = logging.getLogger("ctc_lightning")
 

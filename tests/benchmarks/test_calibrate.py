@@ -9,7 +9,7 @@ import pytest
 from calibration_report import bias_table, markdown, trusted
 from numpy import inf, nan
 
-from ctc_lightning.estimators.gaussian import Gaussian
+from ctc_lightning.information.estimators.gaussian import Gaussian
 
 POINTS = [*calibrate.grid(["gaussians"], small=True)][:2]  # two dimensions
 TRUTHS = (0.5, 2.0, 4.0, 10.0)

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data import __main__ as program
 from ctc_lightning.data.catalogue import METRICS, collections, presence
 from ctc_lightning.data.collection import SPLITS
-from ctc_lightning.paths import config_dir
 
 # Published figures, from the data sets' papers and pages
 PUBLISHED = {

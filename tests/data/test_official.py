@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ctc_lightning.data.official import complete_splits, locate, read_splits
+from ctc_lightning.data.splits_on_disk import complete_splits, locate, read_splits
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from hydra.utils import get_class, instantiate
 from PIL import Image
 
 from ctc_lightning import prepare as program
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data import Compose, FileDataModule, HorizontalFlip, RandomResizedCrop
 from ctc_lightning.data.sampler import EpochBatches
 from ctc_lightning.data.sets.image_folder import ImageFolder
 from ctc_lightning.data.sets.imagenet import ImageNet
 from ctc_lightning.data.shards import ShardFiles
 from ctc_lightning.data.stream import PreparedCollection, ShardBatches, StreamDataModule
-from ctc_lightning.paths import config_dir
 from ctc_lightning.prepare import prepare
 
 pytest.importorskip("litdata", reason="pip install 'ctc-lightning[stream]'")

@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from ctc_lightning import digests
 from ctc_lightning.data import ImageFiles, ImageSet
 from ctc_lightning.data.shards import ShardFiles
-from ctc_lightning.digests import digest_of, digest_of_tensors
 from ctc_lightning.evaluation.feature_cache import FeatureCache, digest_of_images
+from ctc_lightning.files import digests
+from ctc_lightning.files.digests import digest_of, digest_of_tensors
 
 KEY = {"network": "ab", "input": {"shape": (3, 8, 8), "mean": (0.1,)}}
 

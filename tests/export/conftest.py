@@ -10,9 +10,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.export.command import export
 from ctc_lightning.networks import Network, create_network
-from ctc_lightning.paths import config_dir
 
 CLASSES = ["ant", "bee", "cat", "dog", "elk"]
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.4)

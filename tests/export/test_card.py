@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from ctc_lightning import __version__
-from ctc_lightning.results import ResultsTable, Row
+from ctc_lightning.evaluation.results import ResultsTable, Row
 
 RECORD = {
     "commit": "abc1234",

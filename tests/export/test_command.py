@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
 from ctc_lightning import train as training
-from ctc_lightning.paths import config_dir
-from ctc_lightning.results import ResultsTable
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.evaluation.results import ResultsTable
 
 
 @pytest.fixture(scope="module")

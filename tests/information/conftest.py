@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ctc_lightning.estimators import Estimate, Estimator, Fitted
 from ctc_lightning.evaluation.protocol import Task
+from ctc_lightning.information.estimators import Estimate, Estimator, Fitted
 
 
 class Recorder(Estimator):

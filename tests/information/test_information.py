@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.evaluation.results import ResultsTable
 from ctc_lightning.information.__main__ import information, main
-from ctc_lightning.paths import config_dir
-from ctc_lightning.results import ResultsTable
 
 QUICK = ["estimator@xt=[noisy_channel]", "estimator@ty=[classifier]"]
 
@@ -49,8 +49,8 @@ def test_what_is_estimated_is_not_estimated_again(run_dir, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a finished evaluation computes nothing")
 
-    monkeypatch.setattr("ctc_lightning.transfer.work.measure", refuse)
-    monkeypatch.setattr("ctc_lightning.measuring.extract_features", refuse)
+    monkeypatch.setattr("ctc_lightning.evaluation.evaluator.measure", refuse)
+    monkeypatch.setattr("ctc_lightning.evaluation.measurement.extract_features", refuse)
     assert estimate(f"run={run_dir}", *QUICK) == []
     assert ResultsTable(run_dir / "results.csv").rows() == before
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.stats import t as student_t
 
-from ctc_lightning.estimators import Estimate, NoisyChannel, Pairs
-from ctc_lightning.information.inputs import Pixels
+from ctc_lightning.information.estimators import Estimate, NoisyChannel, Pairs
+from ctc_lightning.information.input_view import Pixels
 from ctc_lightning.information.protocols import InputInformation, LabelInformation
 
 FOLDS = {"folds": 4, "max_images": 5000}

@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from ctc_lightning.networks.evaluating import evaluating
+from ctc_lightning.networks.eval_mode import evaluating
 
 
 @pytest.fixture

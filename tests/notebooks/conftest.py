@@ -8,10 +8,10 @@ import torch
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
 
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.information.__main__ import information
-from ctc_lightning.paths import config_dir
 from ctc_lightning.train import build
-from ctc_lightning.transfer.__main__ import transfer
+from ctc_lightning.transfer import transfer
 
 SMALL = ["data.num_train=192", "data.num_val=64", "data.num_test=96", "trainer.max_epochs=3"]
 QUIET = ["trainer.enable_progress_bar=false", "logger=none", "~callbacks.summary", "~callbacks.best"]

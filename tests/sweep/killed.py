@@ -4,7 +4,7 @@ import os
 import signal
 
 from ctc_lightning import train
-from ctc_lightning.callbacks import Provenance
+from ctc_lightning.training.callbacks import Provenance
 
 
 def on_train_epoch_start(self, trainer, module):

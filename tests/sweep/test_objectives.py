@@ -5,7 +5,7 @@ import json
 import pytest
 from omegaconf import OmegaConf
 
-from ctc_lightning.results import ResultsTable, Row
+from ctc_lightning.evaluation.results import ResultsTable, Row
 from ctc_lightning.sweep.objectives import (
     check_objectives,
     final_objectives,

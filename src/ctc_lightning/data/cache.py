@@ -17,8 +17,8 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
-from ctc_lightning.atomic_write import atomic_folder, write_errors
 from ctc_lightning.data.image_set import ImageSet
+from ctc_lightning.files.atomic_write import atomic_folder, write_errors
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_only
 from tqdm import tqdm
 
-from ctc_lightning.atomic_write import reserve
 from ctc_lightning.data.cache import ImageCache, fingerprint, open_pixels
 from ctc_lightning.data.check import over_files, unreadable
 from ctc_lightning.data.decode import UnreadableImage, decode
@@ -22,7 +21,8 @@ from ctc_lightning.data.file_batches import Fit
 from ctc_lightning.data.from_collection import CollectionDataModule
 from ctc_lightning.data.image_set import ImageFiles, Images, ImageSet
 from ctc_lightning.data.in_memory import InMemoryDataModule
-from ctc_lightning.data.official import readable
+from ctc_lightning.data.splits_on_disk import readable
+from ctc_lightning.files.atomic_write import reserve
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data.collection import Collection
-from ctc_lightning.paths import config_dir
 
 OWN_FOLDER = "."
 METRICS = {"top1": "top-1", "mean_per_class": "mean per-class", "map_11_point": "11-point mAP"}

@@ -10,7 +10,7 @@ import torch
 
 from ctc_lightning.data.image_set import ImageFiles, Images, ImageSet
 from ctc_lightning.data.shards import ShardFiles, read_manifest
-from ctc_lightning.digests import digest_of, digest_of_tensors
+from ctc_lightning.files.digests import digest_of, digest_of_tensors
 
 READ = 64
 """Files of a split that are read; of the others the names count."""

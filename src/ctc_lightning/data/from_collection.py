@@ -11,7 +11,7 @@ from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.decode import MAX_PIXELS
 from ctc_lightning.data.file_batches import Interpolation, OnError, check_choice
 from ctc_lightning.data.image_set import Images
-from ctc_lightning.data.official import complete_splits, locate, read_splits
+from ctc_lightning.data.splits_on_disk import complete_splits, locate, read_splits
 
 
 class CollectionDataModule(ImageDataModule):

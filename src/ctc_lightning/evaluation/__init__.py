@@ -1,15 +1,15 @@
 """What frozen features are worth: protocols, their metrics, and what they are given."""
 
 from ctc_lightning.evaluation.features import extract_features
-from ctc_lightning.evaluation.few_shot import FewShot
-from ctc_lightning.evaluation.finetune import FineTune
-from ctc_lightning.evaluation.geometry import FeatureGeometry
-from ctc_lightning.evaluation.logreg import LogisticRegressionProbe
-from ctc_lightning.evaluation.nearest_neighbours import KNearestNeighbours
-from ctc_lightning.evaluation.probe_bn import BatchNormProbe
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Measured, Predicted, Protocol, Task
-from ctc_lightning.evaluation.reference import ReferenceProbe
-from ctc_lightning.evaluation.scores import TransferabilityScores
+from ctc_lightning.evaluation.protocols.few_shot import FewShot
+from ctc_lightning.evaluation.protocols.finetune import FineTune
+from ctc_lightning.evaluation.protocols.geometry import FeatureGeometry
+from ctc_lightning.evaluation.protocols.knn import KNearestNeighbours
+from ctc_lightning.evaluation.protocols.logreg import LogisticRegressionProbe
+from ctc_lightning.evaluation.protocols.probe_bn import BatchNormProbe
+from ctc_lightning.evaluation.protocols.reference import ReferenceProbe
+from ctc_lightning.evaluation.protocols.scores import TransferabilityScores
 
 __all__ = [
     "BatchNormProbe",

@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ctc_lightning.atomic_write import WriteError, atomic_file
 from ctc_lightning.data.image_set import Images, ImageSet
 from ctc_lightning.data.shards import ShardFiles, is_remote
-from ctc_lightning.digests import digest_of, digest_of_tensors
+from ctc_lightning.files.atomic_write import WriteError, atomic_file
+from ctc_lightning.files.digests import digest_of, digest_of_tensors
 
 Extracted = tuple[Tensor, Tensor]
 """(N, F) float32 features and (N,) int64 rows, as `extract_features` returns them."""

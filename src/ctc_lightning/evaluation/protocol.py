@@ -170,7 +170,7 @@ class ClassifierProtocol(Protocol):
 
     def measure(self, task: Task) -> list[Measured]:
         """All metrics of a classifier, the target's own also on validation."""
-        from ctc_lightning.evaluation.measures import classification  # noqa: PLC0415  # knows Measured
+        from ctc_lightning.evaluation.classification_metrics import classification  # noqa: PLC0415  # knows Measured
 
         predicted = self.predict(task)
         return classification(

@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from ctc_lightning import __version__
-from ctc_lightning.callbacks.provenance import git_commit
+from ctc_lightning.evaluation.results import Row
+from ctc_lightning.evaluation.run_checkpoints import Snapshot
 from ctc_lightning.export.record import figures, provenance, published_config
 from ctc_lightning.export.trained import Trained
-from ctc_lightning.results import Row
-from ctc_lightning.transfer.snapshot import Snapshot
+from ctc_lightning.training.callbacks.provenance import git_commit
 
 _SHOWN = 20  # classes that are not folded away
 

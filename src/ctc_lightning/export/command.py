@@ -8,14 +8,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from ctc_lightning.atomic_write import atomic_folder
-from ctc_lightning.config_errors import launch, plain_errors
-from ctc_lightning.console import set_up_console
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.cli.console import set_up_console
+from ctc_lightning.cli.errors import launch, plain_errors
 from ctc_lightning.export.card import model_card
 from ctc_lightning.export.format import Format
 from ctc_lightning.export.record import run_of
 from ctc_lightning.export.trained import find_checkpoint, open_trained
-from ctc_lightning.paths import config_dir
+from ctc_lightning.files.atomic_write import atomic_folder
 
 log = logging.getLogger("ctc_lightning")
 

@@ -6,8 +6,8 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from ctc_lightning.measuring import headlines
-from ctc_lightning.results import FAILED, ResultsTable, Row
+from ctc_lightning.evaluation.measurement import headlines
+from ctc_lightning.evaluation.results import FAILED, ResultsTable, Row
 
 _PUBLISHED = ("method", "seed", "data", "network", "model", "optim", "trainer")
 _OF_THIS_MACHINE = {"root", "cache_dir", "shard_cache", "default_root_dir"}

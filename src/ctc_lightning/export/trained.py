@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ctc_lightning.data.network_input import NetworkInput
-from ctc_lightning.transfer.snapshot import Snapshot, find_checkpoints, read_snapshot, rebuild
+from ctc_lightning.evaluation.run_checkpoints import Snapshot, find_checkpoints, read_snapshot, rebuild
 
 _CLASSIFIER = "network.classifier.weight"
 _NUM_CHECKED = 5

@@ -8,13 +8,13 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
-from ctc_lightning.config_errors import launch, plain_errors
-from ctc_lightning.console import set_up_console
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.cli.console import set_up_console
+from ctc_lightning.cli.errors import launch, plain_errors
+from ctc_lightning.evaluation.evaluate import evaluate_all
 from ctc_lightning.evaluation.protocol import Protocol
+from ctc_lightning.evaluation.results import Row
 from ctc_lightning.information.protocols import InputInformation, LabelInformation
-from ctc_lightning.paths import config_dir
-from ctc_lightning.results import Row
-from ctc_lightning.transfer.evaluation import evaluate_all
 
 
 def information(cfg: DictConfig) -> list[Row]:

@@ -13,9 +13,9 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from torch import Tensor
 
 from ctc_lightning.data.splits import draw as draw_share
-from ctc_lightning.estimators import Estimate, Estimator, Pairs
 from ctc_lightning.evaluation.protocol import Measured, Protocol, Task
-from ctc_lightning.information.inputs import Inputs
+from ctc_lightning.information.estimators import Estimate, Estimator, Pairs
+from ctc_lightning.information.input_view import Inputs
 
 INFORMATION, UPPER, TRAIN = "information", "information_upper", "information_train"
 _NEAR_CEILING = 0.95

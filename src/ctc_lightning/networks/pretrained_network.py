@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from ctc_lightning.classes import difference, reorder
+from ctc_lightning.data.class_names import difference, reorder
 from ctc_lightning.networks.backbone import create_backbone
 from ctc_lightning.networks.network import Network
 from ctc_lightning.networks.weights import CLASSIFIERS, load_weights, read_classes

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ctc_lightning.analysis.look import INK, PER_CENT, SOFT, dress, save
-from ctc_lightning.analysis.sweep import pareto_front
-from ctc_lightning.atomic_write import write_text
+from ctc_lightning.analysis.figures.style import INK, PER_CENT, SOFT, dress, save
+from ctc_lightning.analysis.frames.sweep import pareto_front
+from ctc_lightning.files.atomic_write import write_text
 from ctc_lightning.sweep.study import Trial
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn, JobStatus
 
-from ctc_lightning.console import set_up_console
+from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.sweep.failures import failed, refuse_failed
 from ctc_lightning.sweep.job import refuse_ranks
 

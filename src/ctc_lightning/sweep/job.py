@@ -11,13 +11,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 
-from ctc_lightning.checkpoint import changes
-from ctc_lightning.config_errors import USERS_MISTAKES, explain
-from ctc_lightning.console import set_up_console
-from ctc_lightning.overrides import quoted
-from ctc_lightning.run_name import num_started
+from ctc_lightning.cli.console import set_up_console
+from ctc_lightning.cli.errors import USERS_MISTAKES, explain
+from ctc_lightning.cli.overrides import quoted
+from ctc_lightning.cli.run_name import num_started
 from ctc_lightning.sweep.failures import JobError
 from ctc_lightning.sweep.objectives import read_objectives
+from ctc_lightning.training.resume import changes
 
 log = logging.getLogger(__name__)
 

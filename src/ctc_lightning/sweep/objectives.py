@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ctc_lightning.atomic_write import RESUME, write_text
-from ctc_lightning.results import FAILED, ResultsTable
+from ctc_lightning.evaluation.results import FAILED, ResultsTable
+from ctc_lightning.files.atomic_write import RESUME, write_text
 
 OBJECTIVES = ("source", "transfer")
 FILE = "objectives.json"  # in the run's directory as long as the training there is over
@@ -71,7 +71,7 @@ def forget_objectives(run_dir: Path) -> None:
 def _transfer(run_dir: Path) -> float:
     import pandas as pd  # noqa: PLC0415  # only this objective needs it
 
-    from ctc_lightning.analysis.trade_off import headline, measured_targets  # noqa: PLC0415
+    from ctc_lightning.analysis.frames.trade_off import headline, measured_targets  # noqa: PLC0415
 
     rows = ResultsTable(run_dir / "results.csv").rows()
     last = max((row.epoch for row in rows), default=0)

@@ -16,8 +16,8 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ctc_lightning.atomic_write import write_text
-from ctc_lightning.console import set_up_console
+from ctc_lightning.cli.console import set_up_console
+from ctc_lightning.files.atomic_write import write_text
 from ctc_lightning.sweep.failures import failed, refuse_failed
 from ctc_lightning.sweep.job import refuse_ranks
 from ctc_lightning.sweep.space import distribution_of, load_optuna

@@ -1,0 +1,47 @@
+"""Runs from W&B's server: ``wandb:ENTITY/PROJECT`` or ``wandb:ENTITY/PROJECT/ID``."""
+
+from importlib import import_module
+from typing import Any
+
+from ctc_lightning.analysis.frames.logged.run import LoggedRun
+from ctc_lightning.analysis.frames.logged.wandb_files import call_of
+
+PREFIX = "wandb:"
+
+
+def read_wandb_api(address: str, api: Any = None) -> list[LoggedRun]:
+    """All runs of a project, or one, with their whole history.
+
+    Args:
+        address: as above.
+        api: a ``wandb.Api``; None: one that is made with the user's key.
+
+    Raises:
+        ValueError: the address has another form, there is nothing at it, or W&B cannot be reached.
+    """
+    parts = address.removeprefix(PREFIX).split("/")
+    if not (2 <= len(parts) <= 3 and all(parts)):
+        raise ValueError(
+            f"{address} is no W&B address: write wandb:ENTITY/PROJECT or wandb:ENTITY/PROJECT/ID"
+        )
+    wandb = import_module("wandb")
+    project = "/".join(parts[:2])
+    try:
+        api = api or wandb.Api()
+        found = [api.run("/".join(parts))] if len(parts) == 3 else api.runs(project)
+        runs = [_read(run, f"{PREFIX}{project}/{run.id}") for run in found]
+    except (wandb.errors.Error, ValueError, OSError) as problem:  # requests' errors are of the last kind
+        reason = " ".join(str(problem).split()).rstrip(".")
+        raise ValueError(
+            f"{address} cannot be read ({reason}): check the address and the network, and log in with "
+            "`wandb login`, or give the offline directory"
+        ) from problem
+    if not runs:
+        raise ValueError(f"{address} holds no run: check the project's name")
+    return runs
+
+
+def _read(run: Any, path: str) -> LoggedRun:
+    config = {key: value for key, value in dict(run.config).items() if key != "_wandb"}
+    calls = [call for logged in run.scan_history() for call in call_of(logged)]
+    return LoggedRun(path, config, calls, run.name or "")

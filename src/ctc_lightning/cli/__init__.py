@@ -1,0 +1,1 @@
+"""The command line: configuration, errors in one line, console, run names."""

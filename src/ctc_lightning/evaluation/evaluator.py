@@ -1,0 +1,263 @@
+"""The work itself: every moment on every target under every protocol, as far as it is not done yet.
+
+A row of ``results.csv`` says by what settings it was measured: finished work is not repeated. A pair of
+moment and target is claimed by a file lock: processes share the work, and the claim of a killed one ends with
+it.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from ctc_lightning.evaluation.closing_table import progress_line
+from ctc_lightning.evaluation.feature_cache import FeatureCache
+from ctc_lightning.evaluation.measurement import (
+    CLASSIFIER,
+    FAILURES,
+    SOURCE,
+    FrozenNetwork,
+    ImageDigests,
+    Moment,
+    measure,
+    missing,
+    settings_of,
+    source_rows,
+    source_settings,
+    task_of,
+)
+from ctc_lightning.evaluation.protocol import Protocol
+from ctc_lightning.evaluation.results import FAILED, Row
+from ctc_lightning.evaluation.sources import WHOLE, Subject, When
+from ctc_lightning.evaluation.targets import Target, expand, open_target
+
+log = logging.getLogger(__name__)
+
+# In the column protocol: a target that cannot be opened, a network that cannot be built
+_SETUP, _NETWORK = "setup", "network"
+
+
+class Networks:
+    """The networks of a subject's moments, loaded when asked for.
+
+    Args:
+        subject: whose.
+        device: where they go.
+        keep_features: whether the subject's folder keeps them.
+        image_digests: shared by its moments.
+    """
+
+    def __init__(
+        self, subject: Subject, device: torch.device, image_digests: ImageDigests, *, keep_features: bool
+    ) -> None:
+        self.subject, self.device, self.image_digests = subject, device, image_digests
+        self.cache = FeatureCache(subject.folder / "features" if keep_features else None)
+        self.loaded: dict[When, FrozenNetwork] = {}
+
+    def __getitem__(self, when: When) -> FrozenNetwork:
+        """Load it.
+
+        Raises:
+            ValueError: see `rebuild`.
+        """
+        if when not in self.loaded:
+            backbone, classifier = self.subject.moments[when]()
+            backbone.to(self.device)
+            if classifier is not None:
+                classifier.to(self.device)
+            self.loaded[when] = FrozenNetwork(
+                backbone, classifier, self.device, self.cache, self.image_digests
+            )
+        return self.loaded[when]
+
+    def compared_to(self, when: When) -> dict[str, FrozenNetwork]:
+        """The first moment and the one before, where there are such."""
+        moments = list(self.subject.moments)
+        place = moments.index(when)
+        return {"first": self[moments[0]], "previous": self[moments[place - 1]]} if place else {}
+
+    def forget_before(self, when: When) -> None:
+        """Keep the first moment and this one, which the next is compared to."""
+        kept = {next(iter(self.subject.moments)), when}
+        self.loaded = {key: network for key, network in self.loaded.items() if key in kept}
+
+
+class Work:
+    """What one process does for one subject.
+
+    Args:
+        subject: to evaluate.
+        protocols: by name.
+        networks: of the subject.
+        options: of target data, see `open_target`.
+
+    Attributes:
+        failed: rows of what could not be measured, by this process.
+        elsewhere: number of measurements that other processes are at.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        protocols: Mapping[str, Protocol],
+        networks: Networks,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.subject, self.protocols, self.networks, self.options = subject, protocols, networks, options
+        self.failed: list[Row] = []
+        self.elsewhere = 0
+
+    def run(self, target: str | Sequence[str] | None) -> None:
+        """Every moment on every target, see `expand`."""
+        targets = list(self.open_targets(target))
+        if not targets and not self.failed and self.subject.own is None:
+            raise ValueError(
+                "there is no target: a plain backbone has no labels of its own; name some, for example "
+                "target=cifar10 or target=suite/small32."
+            )
+        if not targets and not self.failed:
+            self.say_what_is_idle()
+        for when in tqdm(self.subject.moments, desc=self.subject.folder.name, leave=False, disable=None):
+            if rows := list(self.at(when, targets)):
+                log.info("%s", progress_line(self.subject, when, rows))
+            self.networks.forget_before(when)
+
+    def say_what_is_idle(self) -> None:
+        """The run's data have no further labels, and not all protocols measure the source by themselves."""
+        own = self.subject.own
+        idle = [name for name, protocol in self.protocols.items() if not protocol.measures_source]
+        if own is not None and idle:
+            log.warning(
+                "%s measured nothing: data=%s has no label but %s, which the run was trained on; "
+                "target=source measures it all the same, target=DATA_SET other images.",
+                ", ".join(idle),
+                own.name,
+                own.source_label,
+            )
+
+    def open_targets(self, target: str | Sequence[str] | None) -> Iterator[Target]:
+        """Those that can be opened; the others stand in the table."""
+        subject = self.subject
+        for name in expand(target, subject.own):
+            if name not in subject.targets:
+                try:
+                    subject.targets[name] = open_target(name, subject.own, subject.expected, self.options)
+                except FAILURES as error:
+                    self.fail(subject.moment((-1, -1)), [_SETUP], name, error)
+                    continue
+                self.forget(_SETUP, name)
+            yield subject.targets[name]
+
+    def forget(self, protocol: str, target: str, epoch: int = -1) -> None:
+        """A failure of the past that is none any more."""
+        unit = (epoch, protocol, target)
+        if any(row.unit == unit for row in self.subject.table.rows()):
+            self.subject.table.keep(lambda row: row.unit != unit)
+
+    def at(self, when: When, targets: Sequence[Target]) -> Iterator[Row]:
+        """New rows of one moment, each protocol's in the table as soon as it is there."""
+        moment = self.subject.moment(when)
+        try:
+            network = self.networks[when]
+        except FAILURES as error:
+            self.fail(moment, [_NETWORK], WHOLE, error)
+            return
+        self.forget(_NETWORK, WHOLE, moment.epoch)
+        own, asked = self.subject.own, {target.name for target in targets}
+        if own is not None and network.classifier is not None:
+            yield from self.source(moment, network)
+            others = [target for target in targets if target.name != SOURCE]
+            targets = [Target(SOURCE, own, SOURCE, own.source_label), *others]
+        shown: set[tuple[str, int]] = set()  # protocols that need no labels, with the images they have seen
+        for target in targets:
+            images = id(target.data.image_sets[target.images]["test"])
+            protocols = {
+                name: protocol
+                for name, protocol in self.protocols.items()
+                if (target.name in asked or protocol.measures_source)
+                and (protocol.needs_labels or (name, images) not in shown)
+            }
+            shown |= {(name, images) for name in protocols}
+            with self.claim(when, target.name) as mine:
+                try:
+                    settings = {name: self.settings(p, target, when) for name, p in protocols.items()}
+                except FAILURES as error:  # of another moment, which this one is compared to
+                    self.fail(moment, list(protocols), target.name, error)
+                    continue
+                todo = missing(protocols, settings, self.subject.table.rows(), moment, target.name)
+                if not mine:
+                    self.elsewhere += len(todo)
+                elif todo:
+                    yield from self.on(target, when, todo, settings)
+            if target.data is not own and not any(p.compares_checkpoints for p in protocols.values()):
+                network.forget(target.data)
+
+    def source(self, moment: Moment, network: FrozenNetwork) -> Iterator[Row]:
+        """The source accuracy, unless the training has measured it."""
+        assert self.subject.own is not None, "without the source there is nothing to classify"
+        settings = source_settings(network, self.subject.own)
+        for row in self.subject.table.rows():
+            if (row.protocol, row.epoch, row.settings) == (CLASSIFIER, moment.epoch, settings):
+                return
+        with self.claim((moment.epoch, moment.step), SOURCE) as mine:
+            if mine:
+                try:
+                    rows = source_rows(network, self.subject.own, moment)
+                except FAILURES as error:
+                    self.fail(moment, [CLASSIFIER], SOURCE, error)
+                    return
+                self.subject.table.put(rows)
+                yield from rows
+
+    def on(
+        self, target: Target, when: When, todo: Mapping[str, Protocol], settings: Mapping[str, str]
+    ) -> Iterator[Row]:
+        """Rows of one target."""
+        moment = self.subject.moment(when)
+        compares = any(protocol.compares_checkpoints for protocol in todo.values())
+        try:
+            task = task_of(
+                target,
+                self.networks[when],
+                compared_to=self.networks.compared_to(when) if compares else {},
+                with_images=any(protocol.uses_images for protocol in todo.values()),
+                only={split for protocol in todo.values() for split in protocol.splits},
+            )
+        except FAILURES as error:
+            self.fail(moment, list(todo), target.name, error)
+            return
+        for rows in measure(todo, task, moment, settings):
+            self.subject.table.put(rows)
+            self.failed += [row for row in rows if row.metric == FAILED]
+            yield from rows
+
+    def settings(self, protocol: Protocol, target: Target, when: When) -> str:
+        """Digest of all that the numbers depend on."""
+        others = self.networks.compared_to(when) if protocol.compares_checkpoints else {}
+        return settings_of(protocol, target, self.networks[when], others)
+
+    def fail(self, moment: Moment, protocols: Sequence[str], target: str, error: Exception) -> None:
+        """Write down that there are no numbers, and why."""
+        rows = [moment.failure(name, target, str(error)) for name in protocols]
+        self.subject.table.put(rows)
+        self.failed += rows
+
+    @contextmanager
+    def claim(self, when: When, target: str) -> Iterator[bool]:
+        """Hold the lock of (moment, target), if no other process does: yields whether."""
+        folder = self.subject.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{when[0]:04d}_{target.replace('/', '_')}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()

@@ -1,0 +1,1 @@
+"""Transfer protocols, one file each, as in conf/protocol."""

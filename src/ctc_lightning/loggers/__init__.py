@@ -1,5 +1,0 @@
-"""Loggers beyond Lightning's; `WandBRun` and `TensorBoardRun` are imported from their own files."""
-
-from ctc_lightning.loggers.metrics_csv import MetricsCSV
-
-__all__ = ["MetricsCSV"]

@@ -1,0 +1,1 @@
+"""What a training needs besides the method: callbacks, loggers, strategy, checkpoints."""

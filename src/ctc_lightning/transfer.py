@@ -1,0 +1,49 @@
+"""``python -m ctc_lightning.transfer``: compose, evaluate, tell. See ``conf/transfer.yaml``."""
+
+import sys
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.cli.console import set_up_console
+from ctc_lightning.cli.errors import launch, plain_errors
+from ctc_lightning.evaluation.evaluate import evaluate_all
+from ctc_lightning.evaluation.protocol import Protocol
+from ctc_lightning.evaluation.results import Row
+
+
+def transfer(cfg: DictConfig) -> list[Row]:
+    """Evaluate what ``cfg`` names; returns the rows of what failed.
+
+    Raises:
+        ValueError: a value that cannot work.
+    """
+    protocols: dict[str, Protocol] = {
+        str(name): instantiate(p) for name, p in (cfg.get("protocol") or {}).items() if p
+    }
+    if not protocols:
+        raise ValueError("there is no protocol; choose some, for example protocol=[logreg,knn].")
+    return evaluate_all(cfg, protocols)
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="transfer")
+def run(cfg: DictConfig) -> None:
+    """One evaluation; exit code 1 if something failed."""
+    with plain_errors("transfer"):
+        set_up_console()
+        if cfg.num_threads is not None:
+            torch.set_num_threads(cfg.num_threads)
+        if transfer(cfg):
+            sys.exit(1)
+
+
+def main() -> None:
+    """``python -m ctc_lightning.transfer``: errors of the user's are one sentence and exit code 2."""
+    launch(run, "transfer")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Evaluate every checkpoint of a run, or a plain backbone, on transfer targets."""
