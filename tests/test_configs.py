@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
@@ -27,10 +28,29 @@ from ctc_lightning.training.callbacks import MilestoneCheckpoint, TransferProbe
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 EMBEDDED = [name for name in EXPERIMENTS if name.split("_")[0] in ("digits", "glyphs")]
 PROTOCOLS = sorted(path.stem for path in (config_dir() / "protocol").glob("*.yaml"))
+PROGRAMS = ("train", "transfer", "information", "export")
 MODELS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml"))
 KEY_ENCODER = "key_encoder@model.stages.contrast.key_encoder"
 MEMORY = "memory@model.stages.contrast.memory"
 CONTRAST = "contrast@model.stages.contrast.contrast"
+
+GROUPS = sorted({str(path.parent.relative_to(config_dir())) for path in config_dir().glob("*/**/*.yaml")})
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group.split("/")[0] != "hydra"])
+def test_every_group_composes(group):
+    """As a choice of a program, or, in a group that a program has no choice of, added to it."""
+    choice = min(path.stem for path in (config_dir() / group).glob("*.yaml"))
+    assert any(composes(program, f"{added}{group}={choice}") for program in PROGRAMS for added in ("", "+"))
+
+
+def composes(program, override):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        try:
+            compose(program, [override])
+        except HydraException:
+            return False
+    return True
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def glyphs():
 def suite(name):
     """The lines of the file, without a YAML reader."""
     lines = (config_dir() / "suite" / f"{name}.yaml").read_text().splitlines()
-    return [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    return [line.removeprefix("  - ") for line in lines if line.startswith("  - ")]
 
 
 # -------------------------------------------------------------------------------------------- which are meant

@@ -72,7 +72,7 @@ def test_a_further_noise_adds_rows_and_takes_none_away(run_dir):
 
 
 def test_an_estimator_of_pixels_names_them_in_its_row(run_dir):
-    overrides = ["estimator@xt=[gaussian]", "estimator@ty=[]", "x=projection", "x.dims=4"]
+    overrides = ["estimator@xt=[gaussian]", "estimator@ty=[]", "input_view=projection", "input_view.dims=4"]
     estimate(f"run={run_dir}", *overrides)
     rows = [row for row in ResultsTable(run_dir / "results.csv").rows() if row.metric == "information"]
     assert {row.protocol for row in rows} == {"xt_gaussian/projection4/1"}

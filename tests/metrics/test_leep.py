@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from ctc_lightning.metrics import LEEP, NCE
+from ctc_lightning.metrics import LEEP, NegativeConditionalEntropy
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_equals_the_formula_in_loops(predicted):
 def test_decided_probabilities_give_the_negative_conditional_entropy(predicted):
     prob_NS, label_N = predicted
     source_N = prob_NS.argmax(1)
-    nce = NCE(4, 3)
+    nce = NegativeConditionalEntropy(4, 3)
     nce.update(source_N, label_N)
     assert score(one_hot(source_N, 4).float(), label_N) == pytest.approx(nce.compute().item(), rel=1e-10)
 

@@ -42,7 +42,7 @@ def information_protocols(cfg: DictConfig) -> dict[str, Protocol]:
     noises = list(cfg.noise) if isinstance(cfg.noise, ListConfig) else [cfg.noise]
     if not noises or not all(isinstance(noise, int | float) for noise in noises):
         raise ValueError(f"noise is {cfg.noise}; it must be a number, or a list of some.")
-    inputs = instantiate(cfg.x)
+    inputs = instantiate(cfg.input_view)
     protocols: dict[str, Protocol] = {}
     for name, estimator in _estimators(cfg, "xt").items():
         for noise in noises:

@@ -95,7 +95,7 @@ class Projection(Inputs):
     def __init__(self, *, dims: int, seed: int) -> None:
         super().__init__()
         if dims < 1:
-            raise ValueError(f"x=projection: dims is {dims}; it must be at least 1.")
+            raise ValueError(f"input_view=projection: dims is {dims}; it must be at least 1.")
         self.dims, self.seed = dims, seed
         self._matrix_PD = torch.empty(0, dims)
 
@@ -160,5 +160,6 @@ def _digest_of_file(path: str) -> str:
             return hashlib.file_digest(file, partial(hashlib.blake2b, digest_size=8)).hexdigest()
     except OSError as error:
         raise ValueError(
-            f"x=encoder: pretrained={path} cannot be read ({error.strerror}); give a file, true or false."
+            f"input_view=encoder: pretrained={path} cannot be read ({error.strerror}); give a file, true or "
+            "false."
         ) from error

@@ -8,15 +8,14 @@ from ctc_lightning.metrics.leep import LEEP
 from ctc_lightning.metrics.linear_cka import LinearCKA
 from ctc_lightning.metrics.logme import LogME
 from ctc_lightning.metrics.n_leep import NLEEP
-from ctc_lightning.metrics.nce import NCE
 from ctc_lightning.metrics.nearest_centre import NearestCentreAgreement
+from ctc_lightning.metrics.negative_conditional_entropy import NegativeConditionalEntropy
 from ctc_lightning.metrics.neural_collapse import NeuralCollapse
 from ctc_lightning.metrics.sfda import SFDA
 from ctc_lightning.metrics.variability_collapse_index import VariabilityCollapseIndex
 
 __all__ = [
     "LEEP",
-    "NCE",
     "NLEEP",
     "SFDA",
     "Alignment",
@@ -26,6 +25,7 @@ __all__ = [
     "LinearCKA",
     "LogME",
     "NearestCentreAgreement",
+    "NegativeConditionalEntropy",
     "NeuralCollapse",
     "Uniformity",
     "VariabilityCollapseIndex",

@@ -19,7 +19,7 @@ class LEEP(KeptFeatures):
     P(y, s) = (1/N) Σ_{n: y_n = y} θ(x_n)_s and P(y | s) = P(y, s)/Σ_y' P(y', s): the log-likelihood of a
     predictor that draws a source class from θ(x) and then a target label. In (−∞, 0], higher = better: 0
     where every source class that is used leads to one target label, −H(Y) where θ does not depend on x.
-    For one-hot θ it equals `NCE`.
+    For one-hot θ it equals `NegativeConditionalEntropy`.
 
     The second pass over θ makes it keep N·(1 + S) numbers (see `KeptFeatures`).
 

@@ -15,9 +15,7 @@ from ctc_lightning.training.callbacks import WeightAverage
 SMALL = ["debug=fast", "model.queue_size=100", "trainer.enable_progress_bar=false", "num_threads=1"]
 SMALL += ["callbacks.transfer_probe.targets=[hue]", "trainer.accumulate_grad_batches=2", "data.batch_size=32"]
 DECAY = 0.7
-AVERAGE = (
-    f"callbacks.weight_average={{_target_:ctc_lightning.training.callbacks.WeightAverage,decay:{DECAY}}}"
-)
+AVERAGE = ["callbacks=[default,weight_average]", f"callbacks.weight_average.decay={DECAY}"]
 
 
 class Watch(pl.Callback):
@@ -58,7 +56,7 @@ def runs(tmp_path_factory):
     """With and without: θ of every step, the module and the data; and the directories."""
     folder = tmp_path_factory.mktemp("runs")
     threads = torch.get_num_threads()
-    yield {"folder": folder, "with": train(folder / "with", AVERAGE), "without": train(folder / "without")}
+    yield {"folder": folder, "with": train(folder / "with", *AVERAGE), "without": train(folder / "without")}
     torch.set_num_threads(threads)
 
 
@@ -111,8 +109,8 @@ def test_validation_and_probe_judge_the_average(runs):
 
 def test_a_resumed_run_ends_as_if_never_stopped(runs, tmp_path):
     with pytest.raises(InterruptedError):
-        train(tmp_path, AVERAGE, stop=2)
-    train(tmp_path, AVERAGE, resume=tmp_path / "checkpoints" / "last.ckpt")
+        train(tmp_path, *AVERAGE, stop=2)
+    train(tmp_path, *AVERAGE, resume=tmp_path / "checkpoints" / "last.ckpt")
     resumed, expected = last(tmp_path), last(runs["folder"] / "with")
     for part in ("state_dict", "trained_network"):
         for name, tensor in expected[part].items():

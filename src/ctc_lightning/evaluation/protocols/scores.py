@@ -9,7 +9,7 @@ from typing import Any
 
 from ctc_lightning.evaluation.protocol import Measured, Protocol, Task
 from ctc_lightning.evaluation.training_free import LOCAL, draw_by_class, each_of, value_of
-from ctc_lightning.metrics import LEEP, NCE, NLEEP, SFDA, HScore, LogME
+from ctc_lightning.metrics import LEEP, NLEEP, SFDA, HScore, LogME, NegativeConditionalEntropy
 
 _METRICS: dict[str, Any] = {
     "logme": LogME,
@@ -17,7 +17,7 @@ _METRICS: dict[str, Any] = {
     "n_leep": NLEEP,
     "sfda": SFDA,
     "leep": LEEP,
-    "nce": NCE,
+    "nce": NegativeConditionalEntropy,
 }
 _OF_PROBABILITIES = ("leep", "nce")
 
@@ -29,8 +29,9 @@ class TransferabilityScores(Protocol):
     - ``h_score``: `HScore` with shrinkage, the features' variance that the classes explain, in [0, L − 1].
     - ``n_leep``: `NLEEP`, the log-likelihood by clusters of the features, in (−∞, 0].
     - ``sfda``: `SFDA`, the likelihood by a discriminant analysis, in (0, 1].
-    - ``leep``, ``nce``: `LEEP` and `NCE`, the log-likelihood by what the source classifier says and by the
-      class that it decides for, in (−∞, 0]. Not there where the network has no source classifier.
+    - ``leep``, ``nce``: `LEEP` and `NegativeConditionalEntropy`, the log-likelihood by the source
+      classifier's probabilities and by the class it predicts, in (−∞, 0]. Omitted for a network without a
+      source classifier.
 
     Neither the validation nor the test split is looked at. Compare them between networks on one target: their
     scales differ from target to target. A score that cannot be computed, as of a class with too few images,

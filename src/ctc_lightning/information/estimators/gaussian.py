@@ -58,7 +58,7 @@ class Gaussian(Estimator):
         if (num := int(varies_J.sum())) > _MOST_DIMS:
             raise ValueError(
                 f"Gaussian: {num} dimensions of x and y together, at most {_MOST_DIMS} are allowed, as their "
-                "covariance does not fit in memory; project x (x=projection)."
+                "covariance does not fit in memory; project x (input_view=projection)."
             )
         z_NJ = ((joint_NJ - mean_J) / deviation_J)[:, varies_J]
         shrinkage = self._chosen(z_NJ, seed)

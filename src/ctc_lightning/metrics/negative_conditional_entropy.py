@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from ctc_lightning.metrics.feature_batch import check_labels
 
 
-class NCE(Metric):
+class NegativeConditionalEntropy(Metric):
     """−H(Y | Z) = Σ_{y,z} P(y, z) ln P(y | z), of target labels Y and source labels Z of the same images.
 
     In [−ln L, 0], higher = better: 0 where Y is a function of Z, −H(Y) where they are independent. Z are an

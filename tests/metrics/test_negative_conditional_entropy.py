@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 import torch
 
-from ctc_lightning.metrics import NCE
+from ctc_lightning.metrics import NegativeConditionalEntropy
 
 
 def score(source_N, label_N, num_source_classes=4, num_classes=3):
-    metric = NCE(num_source_classes, num_classes)
+    metric = NegativeConditionalEntropy(num_source_classes, num_classes)
     metric.update(source_N, label_N)
     return metric.compute().item()
 
@@ -53,13 +53,13 @@ def test_the_more_source_labels_agree_the_higher():
 
 
 def test_the_same_however_images_are_split(pairs, assert_same_however_split):
-    assert_same_however_split(lambda **kw: NCE(4, 3, **kw), *pairs)
+    assert_same_however_split(lambda **kw: NegativeConditionalEntropy(4, 3, **kw), *pairs)
 
 
 def test_bad_input_is_one_sentence(pairs):
     source_N, label_N = pairs
     with pytest.raises(ValueError, match="num_classes is 1; it must be at least 2"):
-        NCE(4, 1)
+        NegativeConditionalEntropy(4, 1)
     with pytest.raises(ValueError, match=r"\(source\): label 3 with num_classes = 3"):
         score(source_N, label_N, num_source_classes=3)
     with pytest.raises(ValueError, match="label 2 with num_classes = 2"):
