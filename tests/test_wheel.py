@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
-WHERE = "import ctc_lightning, ctc_lightning.cli.configuration as p; print(ctc_lightning.__file__, p.config_dir(), sep='\\n')"
+WHERE = """
+import ctc_lightning, ctc_lightning.cli.configuration as configuration
+print(ctc_lightning.__file__, configuration.config_dir(), sep="\\n")
+"""
 
 
 def python(folder, *arguments, **environment):

@@ -186,7 +186,7 @@ def _suite(name: str) -> list[str]:
     there = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in there:
         raise ValueError(f"there is no suite {name}; choose one of {', '.join(there)}.")
-    return list(OmegaConf.load(folder / f"{name}.yaml")["target"])
+    return list(OmegaConf.load(folder / f"{name}.yaml").target)
 
 
 def open_target(

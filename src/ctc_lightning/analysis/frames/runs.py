@@ -42,13 +42,13 @@ def load_runs(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
         wandb_api: a ``wandb.Api``; None: one is made where it is needed.
 
     Returns:
-        The columns of ``results.csv`` (see `ctc_lightning.evaluation.results.Row`; those that an older file lacks have
-        their defaults; method and seed as config.yaml has them), then ``data`` (see
-        `ctc_lightning.analysis.frames.data_sets`; "" for a plain backbone, of which ``data.name`` is null), ``path``
-        (the run's directory, or its W&B address), ``variant`` (see `ctc_lightning.analysis.frames.variants`) and
-        ``plain`` (whether it is a plain backbone). Accuracies are fractions in [0, 1]; the ``value`` of a row
-        with the metric ``failed`` is NaN. Where a resumed run measured the same number twice, the later one
-        stands.
+        The columns of ``results.csv`` (see `ctc_lightning.evaluation.results.Row`; those that an older file
+        lacks have their defaults; method and seed as config.yaml has them), then ``data`` (see
+        `ctc_lightning.analysis.frames.data_sets`; "" for a plain backbone, of which ``data.name`` is null),
+        ``path`` (the run's directory, or its W&B address), ``variant`` (see
+        `ctc_lightning.analysis.frames.variants`) and ``plain`` (whether it is a plain backbone).
+        Accuracies are fractions in [0, 1]; the ``value`` of a row with the metric ``failed`` is NaN. Where a
+        resumed run measured the same number twice, the later one stands.
 
     Raises:
         ValueError: a path is missing or holds no run, or none of the runs can be read. A broken run among

@@ -51,7 +51,8 @@ class TransferProbe(pl.Callback):
         protocols: by name, each a ``Protocol`` that needs features only.
         every_n_epochs: n >= 1.
         also_at: further epochs, where curves bend early.
-        targets: one or several, see `ctc_lightning.evaluation.targets.expand`; None: all labels of the run's own data.
+        targets: one or several, see `ctc_lightning.evaluation.targets.expand`; None: all labels of the
+            run's own data.
         data: options of targets of other data sets, as ``data`` of ``conf/transfer.yaml``.
         run_dir: where ``results.csv`` goes.
         method: for its column.
