@@ -3,16 +3,15 @@
 # L classes, F features
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ctc_lightning.data.class_names import difference, reorder
-from ctc_lightning.networks.backbone import create_backbone
-from ctc_lightning.networks.network import Network
+from ctc_lightning.networks.network import Network, create_network
 from ctc_lightning.networks.weights import CLASSIFIERS, load_weights, read_classes
 
 log = logging.getLogger(__name__)
@@ -27,17 +26,10 @@ class PretrainedNetwork(Network):
     is checked.
 
     Args:
-        backbone: ``family/model``, see `create_backbone`.
-        num_classes: L, at least 1.
-        projector: as `create_network`.
-        image_channels: C, at least 1.
-        image_size: H and W, see `create_backbone`.
-        stem: None or ``"cifar"``, see `create_backbone`.
         pretrained: a file, see `load_weights`; True: the library's published backbone, W at random; False:
             both at random.
         keep_classifier: False: W is drawn at random, as for other classes than the file's.
-        channels_last: see `Network`.
-        backbone_options: the backbone's own options.
+        options: all others of `create_network`.
 
     Attributes:
         classes: names of the classes of W's rows, as the file has them; empty where W is not the file's.
@@ -49,16 +41,9 @@ class PretrainedNetwork(Network):
     def __init__(
         self,
         *,
-        backbone: str,
-        num_classes: int,
-        projector: Callable[[int], nn.Module] | None,
-        image_channels: int = 3,
-        image_size: int | None = None,
-        stem: str | None = None,
         pretrained: bool | str | Path | None = False,
         keep_classifier: bool = True,
-        channels_last: bool = False,
-        backbone_options: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         if pretrained is None:
             raise ValueError(
@@ -66,18 +51,10 @@ class PretrainedNetwork(Network):
                 "checkpoint=true for published ones."
             )
         path = None if isinstance(pretrained, bool) else Path(pretrained)
-        f = create_backbone(
-            backbone,
-            stem=stem,
-            pretrained=path is None and bool(pretrained),
-            image_channels=image_channels,
-            image_size=image_size,
-            **(backbone_options or {}),
-        )
-        beside = {} if path is None else load_weights(f, path)
-        num_features = cast("int", f.num_features)
-        g = None if projector is None else projector(num_features)
-        super().__init__(f, g, num_classes, channels_last=channels_last)
+        made = create_network(pretrained=path is None and bool(pretrained), **options)
+        super(Network, self).__init__()  # takes over what is made: W is drawn once
+        self.backbone, self.projector, self.classifier = made.backbone, made.projector, made.classifier
+        beside = {} if path is None else load_weights(self.backbone, path)
         self.pretrained = pretrained
         self.classes: tuple[str, ...] = ()
         if path is not None and keep_classifier:
