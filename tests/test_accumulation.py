@@ -12,8 +12,8 @@ from ctc_lightning.train import build
 
 TINY = """data=digits data.source_label=digit data.num_train=48 data.num_val=20 data.num_test=20
     data.augmentation=null data.key_augmentation=null trainer.precision=64-true optim.optimizer.lr=0.05
-    trainer.max_epochs=3 callbacks=none logger=none paths.run_dir=none trainer.enable_progress_bar=false
-    +trainer.enable_checkpointing=false +trainer.limit_val_batches=0"""
+    trainer.max_epochs=3 callbacks=none logger.csv=null paths.run_dir=none trainer.enable_progress_bar=false
+    trainer.enable_checkpointing=false trainer.limit_val_batches=0"""
 MEMORIES = {
     "queue": "model=ctc_queue model.queue_size=40",  # no multiple of a step's images
     "short queue": "model=ctc_queue model.queue_size=5",
@@ -100,7 +100,7 @@ def test_a_bank_averages_an_image_that_a_step_has_twice(memory):
 
 
 def test_gradients_are_clipped_after_they_are_averaged():
-    clipped = f"{MEMORIES['queue']} +trainer.gradient_clip_val=0.3"
+    clipped = f"{MEMORIES['queue']} trainer.gradient_clip_val=0.3"
     ends = [state(train(clipped, *sizes)) for sizes in (([8] * 5, 2), ([16, 16, 8],))]
     torch.testing.assert_close(*ends, **EXACTLY)
 

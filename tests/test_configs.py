@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
@@ -10,7 +11,6 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.strategies import DDPStrategy
 
 from ctc_lightning.cli.configuration import config_dir
@@ -19,6 +19,7 @@ from ctc_lightning.data import Identity
 from ctc_lightning.evaluation import Protocol
 from ctc_lightning.files.digests import digest_of
 from ctc_lightning.key_encoder import FrozenEncoder, QueryEncoder
+from ctc_lightning.training.loggers import MetricsCSV
 from ctc_lightning.memory import BatchMemory, MemoryBank, TwinBank
 from ctc_lightning.networks import MLPProjector
 from ctc_lightning.optim import WarmupCosine
@@ -150,7 +151,6 @@ def test_schedules_augmentations_and_trainers_swap(parts):
     [
         ("callbacks.transfer_probe=null", TransferProbe),
         ("callbacks=none", MilestoneCheckpoint),
-        ("logger=none", LearningRateMonitor),  # it would refuse to run
     ],
 )
 def test_what_is_beside_the_training_can_be_left_out(override, gone, parts):
@@ -158,7 +158,13 @@ def test_what_is_beside_the_training_can_be_left_out(override, gone, parts):
     _, trainer, *_ = parts("debug=fast", override)
     assert gone in map(type, whole.callbacks)
     assert gone not in map(type, trainer.callbacks)
-    assert bool(trainer.loggers) == (override != "logger=none")
+
+
+@pytest.mark.parametrize("choice", ["csv", "none", "tensorboard", "wandb", "[csv,tensorboard,wandb]"])
+def test_whatever_logger_is_chosen_metrics_csv_is_written(choice, parts):
+    cfg, trainer, *_ = parts("debug=fast", f"logger={choice}")
+    written = [logger.log_dir for logger in trainer.loggers if isinstance(logger, MetricsCSV)]
+    assert [Path(folder) for folder in written] == [Path(cfg.paths.run_dir)]
 
 
 def test_the_short_names_reach_the_parts(parts):

@@ -20,7 +20,7 @@ from ctc_lightning.train import build
 
 TINY = """data=digits data.source_label=digit data.num_val=20 data.num_test=20 trainer.precision=64-true
     data.augmentation=null data.key_augmentation=null optim.optimizer.lr=0.02 trainer.max_epochs=3
-    callbacks=none logger=none paths.run_dir=none trainer.enable_progress_bar=false
+    callbacks=none logger.csv=null paths.run_dir=none trainer.enable_progress_bar=false
     trainer.enable_checkpointing=false"""
 EVEN, UNEVEN = "data.num_train=64", "data.num_train=45 data.drop_last=false"  # 8 + 8 images a step; 8 + 7
 QUEUE, BANK = "model=ctc_queue model.queue_size=40", "model=ctc_bank"

@@ -16,7 +16,7 @@ from ctc_lightning.train import build
 
 NUM_BATCHES = 8  # an epoch, of 8 images
 TINY = f"""data=digits data.source_label=digit data.num_train={8 * NUM_BATCHES} data.num_val=20
-    data.num_test=20 data.batch_size=8 callbacks=none logger=none paths.run_dir=none
+    data.num_test=20 data.batch_size=8 callbacks=none logger.csv=null paths.run_dir=none
     trainer.enable_progress_bar=false trainer.enable_checkpointing=false"""
 TWO_STAGES = "model=ctc_two_stage model.stages.instance.epochs=2"
 REFERENCE = "model=ctc_two_stage_reference model.num_negatives=16"

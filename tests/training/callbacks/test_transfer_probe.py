@@ -435,7 +435,7 @@ def test_a_period_below_one_epoch_is_refused():
 # ------------------------------------------------------------------------------------------------- two ranks
 
 TINY = """data=glyphs model=ce data.num_train=67 data.num_val=33 data.num_test=41 data.eval_batch_size=10
-    data.batch_size=16 trainer.precision=64-true trainer.max_epochs=1 callbacks=none logger=none
+    data.batch_size=16 trainer.precision=64-true trainer.max_epochs=1 callbacks=none logger.csv=null
     paths.run_dir=none trainer.enable_progress_bar=false trainer.enable_checkpointing=false"""
 TARGETS = ["hue", "new", "digits/digit"]
 SIZES = {"num_train": 57, "num_val": 31, "num_test": 39, "eval_batch_size": 8}

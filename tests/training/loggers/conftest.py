@@ -42,7 +42,7 @@ def program(tmp_path_factory):
 def resumed(program, tmp_path_factory):
     """The directory of a run of three epochs that was killed in its third one."""
     run_dir = tmp_path_factory.mktemp("resumed") / "run"
-    command = ["logger=[csv,tensorboard,wandb]", f"hydra.run.dir={run_dir}", "resume=auto"]
+    command = ["logger=[tensorboard,wandb]", f"hydra.run.dir={run_dir}", "resume=auto"]
     killed = program(*command, KILL)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     done = program(*command)
