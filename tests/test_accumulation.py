@@ -33,7 +33,7 @@ class Cut(EpochBatches):
 
     def __iter__(self):
         for index_B in self.images_of_epoch(self.epoch)[: self.num_images].split(self.sizes):
-            yield index_B, None
+            yield index_B.numpy(), None
 
 
 def in_order(epoch):

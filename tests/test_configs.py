@@ -19,12 +19,12 @@ from ctc_lightning.data import Identity
 from ctc_lightning.evaluation import Protocol
 from ctc_lightning.files.digests import digest_of
 from ctc_lightning.key_encoder import FrozenEncoder, QueryEncoder
-from ctc_lightning.training.loggers import MetricsCSV
 from ctc_lightning.memory import BatchMemory, MemoryBank, TwinBank
 from ctc_lightning.networks import MLPProjector
 from ctc_lightning.optim import WarmupCosine
 from ctc_lightning.train import build
 from ctc_lightning.training.callbacks import MilestoneCheckpoint, TransferProbe
+from ctc_lightning.training.loggers import MetricsCSV
 
 EXPERIMENTS = sorted(path.stem for path in (config_dir() / "experiment").glob("*.yaml"))
 EMBEDDED = [name for name in EXPERIMENTS if name.split("_")[0] in ("digits", "glyphs")]

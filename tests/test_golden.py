@@ -36,7 +36,13 @@ class Losses(pl.Callback):
 
 def thirty_losses(model: str) -> list[float]:
     # float64: what differs between machines stays far below the tolerance
-    overrides = [f"model={model}", *MODELS[model], "callbacks=none", "logger.csv=null", "paths.run_dir=unused"]
+    overrides = [
+        f"model={model}",
+        *MODELS[model],
+        "callbacks=none",
+        "logger.csv=null",
+        "paths.run_dir=unused",
+    ]
     overrides += ["trainer.max_epochs=2", "trainer.precision=64-true", "trainer.enable_progress_bar=false"]
     overrides += [
         "trainer.max_steps=30",

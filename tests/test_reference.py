@@ -21,7 +21,8 @@ from ctc_lightning.train import build
 N, K, TAU, QUEUE_SIZE = 50, 16, 0.1, 20  # batches of 8: the queue wraps within one
 FIRST, SECOND, STEPS_PER_EPOCH = 6, 3, 6  # epochs of the reference's two stages
 TINY = f"""data=digits data.source_label=digit data.num_train={N} data.num_val=20 data.num_test=20
-    data.batch_size=8 model.temperature={TAU} model.momentum=0.9 callbacks=none logger.csv=null paths.run_dir=none
+    data.batch_size=8 model.temperature={TAU} model.momentum=0.9 callbacks=none logger.csv=null
+    paths.run_dir=none
     trainer.precision=64-true trainer.enable_progress_bar=false trainer.enable_checkpointing=false"""
 
 
