@@ -1,7 +1,5 @@
 """Logs written by hand: what each rule of reading says of them."""
 
-import struct
-import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +7,6 @@ import pytest
 
 from ctc_lightning.analysis import load_metrics, load_runs
 from ctc_lightning.analysis.frames.logged.run import Call, continued
-from ctc_lightning.analysis.frames.logged.wandb_log import wandb_records
 
 CONFIG = "data:\n  name: glyphs\nmethod: ce\nseed: 7\n"
 
@@ -145,64 +142,7 @@ def test_the_last_line_of_a_killed_process_is_left_out(write_log):
 
 def test_a_run_with_results_but_no_log_is_named(tmp_path):
     (tmp_path / "results.csv").write_text("run,seed\n")
-    with pytest.raises(
-        ValueError, match="no metrics were logged: train with logger=csv, tensorboard or wandb"
-    ):
-        load_metrics(tmp_path)
-
-
-# ------------------------------------------------------------------------------------------------ W&B's files
-
-
-def written(records, block=2**15):
-    """The container as LevelDB's document describes it, a byte at a time."""
-    file = bytearray(b":W&B" + struct.pack("<HB", 0xBEE1, 0))
-    for record in records:
-        rest, first = record, True
-        while True:
-            left = block - len(file) % block
-            if left < 7:
-                file += bytes(left)
-                continue
-            piece, rest = rest[: left - 7], rest[left - 7 :]
-            kind = (1 if not rest else 2) if first else (4 if not rest else 3)
-            file += struct.pack("<IHB", zlib.crc32(bytes([kind]) + piece), len(piece), kind) + piece
-            first = False
-            if not rest:
-                break
-    return bytes(file)
-
-
-# Sizes that end a block exactly, leave less than a header of it, need two blocks and need four
-SIZES = [0, 1, 2**15 - 7 - 7 - 7 - 8, 5, 2**15 - 40, 20, 2**15 + 100, 3 * 2**15, 17]
-
-
-def test_records_of_any_length_come_back(tmp_path):
-    rng = np.random.default_rng(0)
-    records = [rng.bytes(size) for size in SIZES]
-    file = tmp_path / "run-a.wandb"
-    file.write_bytes(written(records))
-    assert list(wandb_records(file)) == records
-
-
-def test_a_file_that_is_cut_off_or_damaged_gives_the_whole_records_before(tmp_path):
-    rng = np.random.default_rng(1)
-    records = [rng.bytes(100) for _ in range(20)]
-    content = written(records)
-    file = tmp_path / "run-a.wandb"
-    for size in (0, 3, 7, 12, 7 + 107, 7 + 107 + 50, len(content) - 1):
-        file.write_bytes(content[:size])
-        assert list(wandb_records(file)) == records[: max(size - 7, 0) // 107]
-    damaged = bytearray(content)
-    damaged[7 + 5 * 107 + 30] ^= 1
-    file.write_bytes(damaged)
-    assert list(wandb_records(file)) == records[:5]
-
-
-def test_another_file_is_refused(tmp_path):
-    file = tmp_path / "run-a.wandb"
-    file.write_bytes(b"PK\x03\x04 something else")
-    with pytest.raises(ValueError, match=r"run-a\.wandb is not a file of W&B's"):
+    with pytest.raises(ValueError, match=r"no metrics were logged: there is no metrics\.csv"):
         load_metrics(tmp_path)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ctc_lightning.analysis.frames.data_sets import data_sets, run_data
 from ctc_lightning.analysis.frames.logged.config import read_config
+from ctc_lightning.analysis.frames.logged.metrics_csv import read_metrics_csv
 from ctc_lightning.analysis.frames.logged.results import results_of
 from ctc_lightning.analysis.frames.logged.run import Config, LoggedRun
 from ctc_lightning.analysis.frames.logged.sources import Paths, from_server, split, unique_folders
@@ -31,9 +32,9 @@ PLAIN = ""  # the data set of a backbone that no run here has trained
 def load_runs(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
     """Every run under the given paths, one row for each measured number and each failure.
 
-    A run without a ``results.csv`` is read from what it logged (``metrics.csv``, W&B's files, TensorBoard's
-    event files, in this order): the test and validation values of each target's own metric, without
-    intervals; see `ctc_lightning.analysis.load_metrics` for losses and all else.
+    A run without a ``results.csv`` is read from what it logged (``metrics.csv``): the test and validation
+    values of each target's own metric, without intervals; see `ctc_lightning.analysis.load_metrics` for
+    losses and all else.
 
     Args:
         paths: one path or several: run directories, sweep folders, any folder above them; or
@@ -61,7 +62,7 @@ def load_runs(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
         if folder.results:
             readers.append((str(folder.path), lambda at=folder.path: _measured(at)))
         else:
-            readers += [(path, lambda read=read: _logged(read())) for path, read in folder.logged()]
+            readers.append((str(folder.path), lambda at=folder.path: _logged(read_metrics_csv(at))))
     readers += [
         (run.path, lambda run=run: _logged(run)) for run in from_server(addresses, folders, wandb_api)
     ]

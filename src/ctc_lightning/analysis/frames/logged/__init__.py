@@ -1,4 +1,4 @@
-"""What loggers wrote of runs: metrics.csv, TensorBoard's event files, W&B's files and W&B's API."""
+"""What runs logged: metrics.csv, or W&B's cloud."""
 
 from ctc_lightning.analysis.frames.logged.metrics import load_metrics
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from ctc_lightning.analysis.frames.logged.metrics_csv import read_metrics_csv
 from ctc_lightning.analysis.frames.logged.sources import Paths, from_server, split, unique_folders
 
 log = logging.getLogger(__name__)
@@ -13,9 +14,8 @@ log = logging.getLogger(__name__)
 def load_metrics(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
     """Losses, accuracies, learning rates …: one row for each number that a logger was given.
 
-    A run is read from one of its logs: ``metrics.csv`` (beside its ``config.yaml``), else W&B's files
-    (``wandb/offline-run-*``), else TensorBoard's event files, whose numbers are float32. A run that was
-    killed gives what is there; of steps that a resumed run logged again the later numbers stand.
+    A run is read from its ``metrics.csv`` and ``config.yaml``. A run that was killed gives what is there; of
+    steps that a resumed run logged again the later numbers stand.
 
     Args:
         paths: one or several: run directories, folders above them, ``wandb:ENTITY/PROJECT`` or
@@ -33,7 +33,11 @@ def load_metrics(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
     """
     local, addresses = split(paths)
     folders = unique_folders(local)
-    readers = [(path, read) for folder in folders for path, read in folder.logged()]
+    readers: list[tuple[str, Any]] = [
+        (str(folder.path), lambda at=folder.path: read_metrics_csv(at))
+        for folder in folders
+        if folder.metrics
+    ]
     readers += [(run.path, lambda run=run: run) for run in from_server(addresses, folders, wandb_api)]
     frames, problems = [], []
     for path, read in readers:
@@ -45,7 +49,7 @@ def load_metrics(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
         frame.insert(3, "path", path)
         frames.append(frame)
     if not frames:
-        nothing = "no metrics were logged: train with logger=csv, tensorboard or wandb"
+        nothing = "no metrics were logged: there is no metrics.csv"
         raise ValueError(problems[0] if problems else nothing)
     for reason in problems:
         log.warning("left out: %s", reason)

@@ -1,7 +1,7 @@
 """One run as its logger knows it: the configuration, and what was logged, call by call."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,15 +121,3 @@ class _Epochs:
         if not self.epochs:
             return None
         return self.epochs[num_ends - 1] + 1 if num_ends else self.epochs[0]
-
-
-def calls_of(events: Iterator[tuple[int, str, float]]) -> list[Call]:
-    """Put single numbers, in the order of logging, together: a call ends where the step or a name recurs."""
-    calls: list[Call] = []
-    values: dict[str, float] = {}
-    for step, name, value in events:
-        if not calls or calls[-1].step != step or name in values:
-            values = {}
-            calls.append(Call(step, values))
-        values[name] = value
-    return calls
