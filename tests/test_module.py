@@ -102,11 +102,12 @@ def test_nothing_stored_is_todays_embedding(overrides):
     def observe(_, arguments):
         query_BD, keys = arguments
         today_BD = torch.cat([query_BD.detach(), today.pop()])
-        nearest.append(torch.cdist(today_BD, keys.row_RD).min())
+        if len(keys.row_RD) > 0:  # a queue starts empty
+            nearest.append(torch.cdist(today_BD, keys.row_RD).min())
 
     stage.contrast.register_forward_pre_hook(observe)
     trainer.fit(module, data)
-    assert len(nearest) == 2 * NUM_BATCHES
+    assert len(nearest) >= 2 * NUM_BATCHES - 1
     assert min(nearest) > 1e-4
 
 
@@ -118,7 +119,9 @@ def test_no_query_meets_an_older_key_of_its_own_image():
     def observe(_, arguments):
         nonlocal kept_out
         own_BK = batches[-1].index[:, None] == stage.memory.index_K
-        assert not (own_BK & arguments[1].allowed_BK).any()
+        query_BD, keys = arguments
+        met_BK = keys.negative(query_BD) > -torch.inf
+        assert torch.equal(met_BK, ~own_BK[:, : met_BK.shape[1]])
         kept_out += int(own_BK.sum())
 
     stage.contrast.register_forward_pre_hook(observe)

@@ -78,3 +78,13 @@ def test_a_query_meets_no_row_of_its_own_group():
     keys = Keys(query_BD, row_RD, torch.arange(5)[None] < 4, num_stored=5, groups=groups)
     met = [row.isfinite().nonzero().flatten().tolist() for row in keys.similarity(query_BD)[1]]
     assert met == [[0, 3], [1, 2, 3], [0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("base", [0, 2**24, 2**31 - 2**24 - 10], ids=["small", "beyond float32", "largest"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_neighbouring_groups_are_told_apart(base, dtype):
+    group_B, group_R = base + torch.arange(3), base + torch.arange(6)
+    keys = Keys(torch.randn(3, 4), torch.randn(6, 4), None, num_stored=6, groups=(group_B, group_R))
+    _, negative_BR = keys.similarity(torch.randn(3, 4, dtype=dtype))
+    assert torch.equal(negative_BR == -torch.inf, group_B[:, None] == group_R)
+    assert not negative_BR.isnan().any()

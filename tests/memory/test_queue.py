@@ -61,6 +61,18 @@ def test_a_state_saved_in_mid_wrap_goes_on_identically(put):
         assert remembered(resumed) == list(model)
 
 
+@pytest.mark.parametrize("num_new", [0, 3, 5, 9])
+def test_a_loaded_queue_hands_out_the_written_slots(num_new, put, make_batch):
+    queue, resumed = empty_queue(5), empty_queue(5)
+    put(queue, num_new)
+    resumed.load_state_dict(queue.state_dict())
+    today_BD = torch.zeros(1, 2)
+    for memory in (queue, resumed):
+        keys = memory.draw(today_BD, today_BD, make_batch([50]))
+        assert torch.equal(keys.row_RD, memory.key_KD[memory.index_K >= 0])
+        assert len(keys.row_RD) == min(num_new, 5)
+
+
 @pytest.mark.parametrize(
     ("exclude", "expected"),
     [

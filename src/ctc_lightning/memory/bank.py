@@ -21,6 +21,7 @@ from ctc_lightning.memory.protocol import (
     check_count,
     check_exclude,
     may_meet,
+    own_group,
 )
 
 RowDtype = Literal["float32", "float16", "bfloat16"]
@@ -155,8 +156,8 @@ class MemoryBank(Memory):
     ) -> Keys:
         """Read the chosen rows of this bank."""
         row_RD = self.row_ND if row_R is None else self.row_ND.index_select(0, row_R)
-        by_image = (batch.index, self.index_N) if self.exclude == "image" else (batch.label, self.label_N)
-        groups = by_image if allowed_BK is None else None
+        own = own_group(self.exclude, batch, self.index_N, self.label_N)
+        groups = own if allowed_BK is None else None
         return Keys(self.row_ND[batch.index], row_RD, allowed_BK, self.num_images, column_BK, groups=groups)
 
     def put(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import gather
-from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude, may_meet
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude, own_group
 
 
 class BatchMemory(Memory):
@@ -30,5 +30,5 @@ class BatchMemory(Memory):
     def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:
         """All ranks' keys as negatives, without gradient."""
         key_GD, index_G, label_G = gather(key_BD, batch.index, batch.label, even=batch.even)
-        allowed_BG = may_meet(self.exclude, batch, index_G, label_G)
-        return Keys(key_BD, key_GD, allowed_BG, num_stored=len(key_GD))
+        groups = own_group(self.exclude, batch, index_G, label_G)
+        return Keys(key_BD, key_GD, None, num_stored=len(key_GD), groups=groups)

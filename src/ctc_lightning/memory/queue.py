@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import gather
-from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_count, check_exclude, may_meet
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_count, check_exclude, own_group
 
 
 class KeyQueue(Memory):
@@ -22,7 +22,7 @@ class KeyQueue(Memory):
         ValueError: ``size`` < 1 or an unknown ``exclude``.
 
     Source: He et al. 2020, arXiv 1911.05722, section 3.2. Here the size need not be a multiple of the
-    batch, labels and image numbers travel with the keys, and empty slots are masked, not random.
+    batch, labels and image numbers travel with the keys, and empty slots are left out, not random.
     """
 
     key_KD: Tensor
@@ -36,6 +36,8 @@ class KeyQueue(Memory):
         check_exclude("queue", exclude)
         self.size = size
         self.exclude = exclude
+        self._num_written = 0
+        self.register_load_state_dict_post_hook(_count_written)
 
     def allocate(self, dim: int, label_N: Tensor) -> None:
         """K empty slots: zero keys of image −1."""
@@ -45,10 +47,10 @@ class KeyQueue(Memory):
         self.register_buffer("cursor", torch.zeros((), dtype=torch.int64))
 
     def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:
-        """Today's keys as positives, all slots as negatives."""
-        written_K = self.index_K >= 0
-        allowed_BK = may_meet(self.exclude, batch, self.index_K, self.label_K) & written_K
-        return Keys(key_BD, self.key_KD, allowed_BK, num_stored=self.size)
+        """Today's keys as positives, all written slots as negatives."""
+        written = slice(self._num_written)
+        groups = own_group(self.exclude, batch, self.index_K[written], self.label_K[written])
+        return Keys(key_BD, self.key_KD[written], None, num_stored=self.size, groups=groups)
 
     def put_step(self, batches: Sequence[tuple[Tensor, Tensor, Batch]]) -> None:
         """Write one micro-batch after the other: all ranks' first ones are older than their second ones."""
@@ -65,3 +67,10 @@ class KeyQueue(Memory):
         self.index_K[slot] = index_B[-self.size :]
         self.label_K[slot] = label_B[-self.size :]
         self.cursor.add_(len(key_BD)).remainder_(self.size)
+        self._num_written = min(self._num_written + len(key_BD), self.size)
+
+
+def _count_written(queue: nn.Module, _: object) -> None:
+    """Count the written slots of a checkpoint once, so that no training step has to ask the device."""
+    assert isinstance(queue, KeyQueue)
+    queue._num_written = int((queue.index_K >= 0).sum())
