@@ -112,8 +112,8 @@ def calibrate(
             pairs: list[Pairs] = []
             for estimator_name, estimator in estimators.items():
                 key = (name, distribution.num_dims, distribution.information, estimator_name, seed)
-                parts = [[type(part).__qualname__, part.settings] for part in (distribution, estimator)]
-                settings = digest_of([*parts, num_train, num_held_out])
+                drawn_from = [type(distribution).__qualname__, distribution.settings]
+                settings = digest_of([drawn_from, estimator.description, num_train, num_held_out])
                 wanted.append(key)
                 if key in done and done[key]["settings"] == settings:
                     continue

@@ -305,7 +305,7 @@ def test_settings_of_different_comparisons_differ():
 
 def test_digests_are_computed_once(data, monkeypatch):
     counted = []
-    monkeypatch.setattr(measuring, "digest_of_images", lambda images: counted.append(images) or "digest")
+    monkeypatch.setattr(measuring, "digest_of_images", lambda images, **_: counted.append(images) or "digest")
     digests = ImageDigests()
     images = data.image_sets["source"]["test"]
     assert digests(images) == digests(images) == "digest"
@@ -354,7 +354,7 @@ def test_every_number_is_a_row_and_a_failure_is_one_too(target, network):
         "last": Fixed(),
     }
     named = {name: f"settings of {name}" for name in protocols}
-    found = list(measure(protocols, task_of(target, network), MOMENT, named))
+    found = list(measure(protocols, task_of(target, network), MOMENT, named, "ab"))
     assert [[r.protocol for r in rows] for rows in found] == [
         ["good"] * 2,
         ["refusing"],
@@ -375,7 +375,7 @@ def test_every_number_is_a_row_and_a_failure_is_one_too(target, network):
 
 def test_a_mistake_of_our_own_stands_there_by_its_kind_and_the_others_go_on(target, network):
     protocols = {"broken": Fixed(error=AssertionError("ours")), "good": Fixed()}
-    broken, good = measure(protocols, task_of(target, network), MOMENT, dict.fromkeys(protocols, ""))
+    broken, good = measure(protocols, task_of(target, network), MOMENT, dict.fromkeys(protocols, ""), "ab")
     assert [(r.metric, r.note) for r in broken] == [("failed", "AssertionError: ours")]
     assert {r.metric for r in good} == {"top1", "val_top1"}
 
@@ -410,7 +410,7 @@ def test_source_accuracy_is_that_of_the_networks_own_classifier(data, network):
 def test_a_real_protocol_from_images_to_rows(data, target, network):
     """1-NN by hand: the class of the training image of the largest cosine."""
     protocol = KNearestNeighbours(neighbours=[1], temperatures=[None], refit=False)
-    (rows,) = measure({"knn": protocol}, task_of(target, network), MOMENT, {"knn": "s"})
+    (rows,) = measure({"knn": protocol}, task_of(target, network), MOMENT, {"knn": "s"}, "ab")
     h = {
         split: nn.functional.normalize(network.features(data, "source", split)[0].double())
         for split in SPLITS

@@ -11,7 +11,8 @@ from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data import Digits, Glyphs, ImageSet
 from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.data.sets.cifar10 import CIFAR10
-from ctc_lightning.evaluation.targets import Target, data_config, expand, is_external, open_target
+from ctc_lightning.evaluation.data_options import DataOptions, data_config
+from ctc_lightning.evaluation.targets import Target, expand, is_external, open_target
 
 RGB32 = NetworkInput((3, 32, 32), (0.5, 0.25, 0.125), (0.2, 0.3, 0.4))
 SMALL = {"num_train": 60, "num_val": 30, "num_test": 40}
@@ -171,7 +172,7 @@ def test_a_label_of_the_run_is_the_runs_own_images(glyphs):
 )
 def test_another_data_set_looks_as_the_network_expects(name, label, num_classes, own, glyphs, digits):
     expected = glyphs.network_input if own else RGB32
-    target = open_target(name, glyphs if own else None, expected, {**SMALL, "crop_share": None, "root": "x"})
+    target = open_target(name, glyphs if own else None, expected, DataOptions({**SMALL, "crop_share": None}))
     assert target.name == name
     assert target.num_classes == num_classes
     assert {split: len(target.labels(split)) for split in ("train", "val", "test")} == {
@@ -200,7 +201,7 @@ def test_images_of_a_size_of_their_own_are_kept_at_it_and_shown_at_the_networks(
     (tmp_path / "cifar10").mkdir()
     options = {"root": str(tmp_path), "cache_dir": str(tmp_path / "cache"), "check_counts": False}
     expected = RGB32._replace(shape=(3, size, size))
-    target = open_target("cifar10", None, expected, options)
+    target = open_target("cifar10", None, expected, DataOptions(options))
     kept = target.data.image_sets[target.images]["test"].image
     assert kept.shape == (80, 3, 32, 32)
     (batch,) = target.data.evaluation_batches(target.images, "test", torch.device("cpu"))
@@ -215,14 +216,17 @@ def test_files_of_any_size_are_read_at_the_networks(name, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (50, 60 + number), (number, 2 * number, 99 - number)).save(path)
     options = {"root": str(tmp_path / "images"), "cache_dir": str(tmp_path / "cache"), "num_workers": 0}
-    target = open_target(name, None, RGB32._replace(shape=(3, 24, 24)), options)
+    target = open_target(name, None, RGB32._replace(shape=(3, 24, 24)), DataOptions(options))
     raw = next(iter(target.data.evaluation_dataloader(target.images, "test")))
     assert target.data.to_samples(raw).image.shape[1:] == (3, 24, 24)
 
 
 def test_glyphs_in_another_size_and_grey(digits):
     target = open_target(
-        "glyphs/hue", digits, digits.network_input, {"num_train": 64, "num_val": 32, "num_test": 32}
+        "glyphs/hue",
+        digits,
+        digits.network_input,
+        DataOptions({"num_train": 64, "num_val": 32, "num_test": 32}),
     )
     assert target.num_classes == 6
     (batch, *_) = target.data.evaluation_batches(target.images, "val", torch.device("cpu"))
@@ -230,7 +234,8 @@ def test_glyphs_in_another_size_and_grey(digits):
 
 
 def test_a_target_may_have_fewer_images_than_a_training_batch():
-    target = open_target("digits/digit", None, RGB32, {"num_train": 30, "num_val": 20, "num_test": 20})
+    options = DataOptions({"num_train": 30, "num_val": 20, "num_test": 20})
+    target = open_target("digits/digit", None, RGB32, options)
     assert len(target.labels("train")) == 30
 
 
@@ -244,12 +249,12 @@ def test_an_option_that_cannot_work_is_one_sentence_with_the_targets_name(glyphs
     with pytest.raises(
         ValueError, match=r"^target digits/digit: num_test is 3, must be at least 10: [a-z ]*.$"
     ):
-        open_target("digits/digit", glyphs, glyphs.network_input, {"num_test": 3})
+        open_target("digits/digit", glyphs, glyphs.network_input, DataOptions({"num_test": 3}))
 
 
 def test_images_that_are_not_on_this_machine_say_where_they_are_looked_for(tmp_path):
     with pytest.raises(ValueError, match="dtd") as error:
-        open_target("dtd", None, RGB32, {"root": str(tmp_path)})
+        open_target("dtd", None, RGB32, DataOptions({"root": str(tmp_path)}))
     assert str(tmp_path) in str(error.value)
 
 

@@ -5,7 +5,7 @@ from math import isnan
 
 from ctc_lightning.evaluation.measurement import CLASSIFIER, headlines
 from ctc_lightning.evaluation.protocol import Protocol
-from ctc_lightning.evaluation.results import FAILED, Row
+from ctc_lightning.evaluation.results import FAILED, Row, target_names
 from ctc_lightning.evaluation.sources import Subject, When
 
 
@@ -33,13 +33,15 @@ def closing_table(subject: Subject, protocols: Mapping[str, Protocol]) -> str:
     last = max(row.epoch for row in rows)
     rows = [row for row in rows if row.epoch == last]
     own = headlines(rows)
+    name = target_names(rows)
     judged = {(row.protocol, row.target) for row in own}
     cells = [("target", "protocol", "metric", "value", "95 % interval", "chosen")]
     for row in rows:
         # few-shot has no validation, but intervals; scores and geometry, which have neither, are too many
         if row in own or ((row.protocol, row.target) not in judged and not isnan(row.low)):
             interval = f"{row.low:.4f}–{row.high:.4f}"
-            cells.append((row.target, row.protocol, row.metric, f"{row.value:.4f}", interval, row.chosen))
+            target = name[row.target, row.images]
+            cells.append((target, row.protocol, row.metric, f"{row.value:.4f}", interval, row.chosen))
     if len(cells) == 1:
         return f"\n{subject.method}, seed {subject.seed}: all numbers are in {subject.table.path}"
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -5,16 +5,15 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ctc_lightning.evaluation.closing_table import closing_table
 from ctc_lightning.evaluation.evaluator import Networks, Work
 from ctc_lightning.evaluation.measurement import FAILURES, ImageDigests, Moment
 from ctc_lightning.evaluation.protocol import Protocol
-from ctc_lightning.evaluation.results import ResultsTable, Row
+from ctc_lightning.evaluation.results import NO_EPOCH, ResultsTable, Row
 from ctc_lightning.evaluation.sources import WHOLE, Found, find_subjects, method_and_seed
 from ctc_lightning.training.training_lock import is_in_training
 
@@ -56,14 +55,17 @@ def evaluate_all(cfg: DictConfig, protocols: Mapping[str, Protocol]) -> list[Row
                 break
             time.sleep(_POLL_SECONDS)
     for (protocol, target, note), rows in group_failures(failed).items():
-        where = f"{rows[0].run}, epoch {rows[0].epoch}" + (f" and {len(rows) - 1} more" if rows[1:] else "")
+        epoch = "" if rows[0].epoch == NO_EPOCH else f", epoch {rows[0].epoch}"
+        where = f"{rows[0].run}{epoch}" + (f" and {len(rows) - 1} more" if rows[1:] else "")
         log.warning("failed: %s on %s: %s (%s)", protocol, target, note, where)
     return failed
 
 
 def note_failure(folder: Path, error: Exception) -> Row:
     """Of a run that cannot be evaluated at all, in its table: the other runs go on."""
-    row = Moment(folder.name, *method_and_seed(folder), -1, -1).failure("setup", WHOLE, str(error))
+    row = Moment(folder.name, *method_and_seed(folder), NO_EPOCH, NO_EPOCH).failure(
+        "setup", WHOLE, str(error)
+    )
     ResultsTable(folder / "results.csv").put([row])
     return row
 
@@ -87,9 +89,7 @@ def evaluate(
     if subject is None:
         return broken
     networks = Networks(subject, device, ImageDigests(), keep_features=cfg.keep_features)
-    options: Any = OmegaConf.to_container(cfg.data)
-    given = {name: value for name, value in options.items() if value is not None}
-    work = Work(subject, protocols, networks, {**subject.fit, **given})
+    work = Work(subject, protocols, networks)
     work.run(cfg.target)
     log.info("%s", closing_table(subject, protocols))
     if work.elsewhere:

@@ -8,21 +8,22 @@ it.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from types import MappingProxyType
 
 import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ctc_lightning.evaluation.closing_table import progress_line
+from ctc_lightning.evaluation.earlier import EarlierRows
 from ctc_lightning.evaluation.feature_cache import FeatureCache
 from ctc_lightning.evaluation.measurement import (
     CLASSIFIER,
     FAILURES,
-    SOURCE,
     FrozenNetwork,
     ImageDigests,
     Moment,
+    applicable,
     measure,
     missing,
     settings_of,
@@ -31,7 +32,7 @@ from ctc_lightning.evaluation.measurement import (
     task_of,
 )
 from ctc_lightning.evaluation.protocol import Protocol
-from ctc_lightning.evaluation.results import FAILED, Row
+from ctc_lightning.evaluation.results import FAILED, NO_EPOCH, SOURCE, Row
 from ctc_lightning.evaluation.sources import WHOLE, Subject, When
 from ctc_lightning.evaluation.targets import Target, expand, open_target
 
@@ -93,7 +94,6 @@ class Work:
         subject: to evaluate.
         protocols: by name.
         networks: of the subject.
-        options: of target data, see `open_target`.
 
     Attributes:
         failed: rows of what could not be measured, by this process.
@@ -105,10 +105,10 @@ class Work:
         subject: Subject,
         protocols: Mapping[str, Protocol],
         networks: Networks,
-        options: Mapping[str, Any],
     ) -> None:
-        self.subject, self.protocols, self.networks, self.options = subject, protocols, networks, options
+        self.subject, self.protocols, self.networks = subject, protocols, networks
         self.failed: list[Row] = []
+        self.earlier = EarlierRows(subject.table)
         self.elsewhere = 0
 
     def run(self, target: str | Sequence[str] | None) -> None:
@@ -141,22 +141,41 @@ class Work:
 
     def open_targets(self, target: str | Sequence[str] | None) -> Iterator[Target]:
         """Those that can be opened; the others stand in the table."""
-        subject = self.subject
-        for name in expand(target, subject.own):
+        subject, options = self.subject, self.subject.options
+        same = not (subject.recorded and options.ask_for_other_images(subject.recorded))
+        names = expand(target, subject.own, by_data_set=same)
+        own_labels = [SOURCE, *subject.own.targets] if subject.own is not None else []
+        if names or subject.own is not None:
+            options.check_used(names, own_labels, subject.recorded)
+        for name in names:
+            called = name if name in own_labels else options.name_of(name)
             if name not in subject.targets:
                 try:
-                    subject.targets[name] = open_target(name, subject.own, subject.expected, self.options)
+                    subject.targets[name] = open_target(name, subject.own, subject.expected, options)
                 except FAILURES as error:
-                    self.fail(subject.moment((-1, -1)), [_SETUP], name, error)
+                    self.fail(subject.moment((NO_EPOCH, NO_EPOCH)), [_SETUP], called, error)
                     continue
-                self.forget(_SETUP, name)
+                self.forget(_SETUP, called)
+            self.say_what_does_not_apply(subject.targets[name])
             yield subject.targets[name]
 
-    def forget(self, protocol: str, target: str, epoch: int = -1) -> None:
-        """A failure of the past that is none any more."""
-        unit = (epoch, protocol, target)
-        if any(row.unit == unit for row in self.subject.table.rows()):
-            self.subject.table.keep(lambda row: row.unit != unit)
+    def say_what_does_not_apply(self, target: Target) -> None:
+        """Protocols that need one class for each image, on a target with several."""
+        if left_out := self.protocols.keys() - applicable(self.protocols, target).keys():
+            log.info(
+                "%s: not applicable to %s, as its images may have several classes; left out.",
+                ", ".join(sorted(left_out)),
+                target.name,
+            )
+
+    def forget(self, protocol: str, target: str, epoch: int = NO_EPOCH) -> None:
+        """Remove a recorded failure that no longer holds."""
+
+        def holds(row: Row) -> bool:
+            return row.metric != FAILED or row.unit != (epoch, protocol, target)
+
+        if not all(map(holds, self.subject.table.rows())):
+            self.subject.table.keep(holds)
 
     def at(self, when: When, targets: Sequence[Target]) -> Iterator[Row]:
         """New rows of one moment, each protocol's in the table as soon as it is there."""
@@ -174,25 +193,33 @@ class Work:
             targets = [Target(SOURCE, own, SOURCE, own.source_label), *others]
         shown: set[tuple[str, int]] = set()  # protocols that need no labels, with the images they have seen
         for target in targets:
-            images = id(target.data.image_sets[target.images]["test"])
+            seen = id(target.data.image_sets[target.images]["test"])
             protocols = {
                 name: protocol
                 for name, protocol in self.protocols.items()
                 if (target.name in asked or protocol.measures_source)
-                and (protocol.needs_labels or (name, images) not in shown)
+                and (protocol.needs_labels or (name, seen) not in shown)
             }
-            shown |= {(name, images) for name in protocols}
+            for name in protocols.keys() - applicable(protocols, target).keys():
+                del protocols[name]
+                self.forget(name, target.name, moment.epoch)
+            shown |= {(name, seen) for name in protocols}
             with self.claim(when, target.name) as mine:
                 try:
                     settings = {name: self.settings(p, target, when) for name, p in protocols.items()}
                 except FAILURES as error:  # of another moment, which this one is compared to
                     self.fail(moment, list(protocols), target.name, error)
                     continue
-                todo = missing(protocols, settings, self.subject.table.rows(), moment, target.name)
+                rows = self.subject.table.all_rows()
+                todo = missing(protocols, settings, rows, moment, target.name)
+                done = {name: settings[name] for name in protocols.keys() - todo.keys()}
+                self.earlier.make_current(done, rows, moment.epoch, target.name)
                 if not mine:
                     self.elsewhere += len(todo)
                 elif todo:
-                    yield from self.on(target, when, todo, settings)
+                    images = self.networks.image_digests.of_target(target)
+                    self.earlier.report({name: settings[name] for name in todo}, rows, target.name, images)
+                    yield from self.on(target, when, todo, settings, images)
             if target.data is not own and not any(p.compares_checkpoints for p in protocols.values()):
                 network.forget(target.data)
 
@@ -200,23 +227,31 @@ class Work:
         """The source accuracy, unless the training has measured it."""
         assert self.subject.own is not None, "without the source there is nothing to classify"
         settings = source_settings(network, self.subject.own)
-        for row in self.subject.table.rows():
-            if (row.protocol, row.epoch, row.settings) == (CLASSIFIER, moment.epoch, settings):
-                return
+        rows = self.subject.table.all_rows()
+        if any(
+            (row.protocol, row.epoch, row.settings) == (CLASSIFIER, moment.epoch, settings) for row in rows
+        ):
+            self.earlier.make_current({CLASSIFIER: settings}, rows, moment.epoch, SOURCE)
+            return
         with self.claim((moment.epoch, moment.step), SOURCE) as mine:
             if mine:
                 try:
                     rows = source_rows(network, self.subject.own, moment)
                 except FAILURES as error:
-                    self.fail(moment, [CLASSIFIER], SOURCE, error)
+                    self.fail(moment, [CLASSIFIER], SOURCE, error, {CLASSIFIER: settings})
                     return
                 self.subject.table.put(rows)
                 yield from rows
 
     def on(
-        self, target: Target, when: When, todo: Mapping[str, Protocol], settings: Mapping[str, str]
+        self,
+        target: Target,
+        when: When,
+        todo: Mapping[str, Protocol],
+        settings: Mapping[str, str],
+        images: str,
     ) -> Iterator[Row]:
-        """Rows of one target."""
+        """Rows of one target, ``images`` the digest of its images."""
         moment = self.subject.moment(when)
         compares = any(protocol.compares_checkpoints for protocol in todo.values())
         try:
@@ -228,9 +263,9 @@ class Work:
                 only={split for protocol in todo.values() for split in protocol.splits},
             )
         except FAILURES as error:
-            self.fail(moment, list(todo), target.name, error)
+            self.fail(moment, list(todo), target.name, error, settings, images)
             return
-        for rows in measure(todo, task, moment, settings):
+        for rows in measure(todo, task, moment, settings, images):
             self.subject.table.put(rows)
             self.failed += [row for row in rows if row.metric == FAILED]
             yield from rows
@@ -240,9 +275,20 @@ class Work:
         others = self.networks.compared_to(when) if protocol.compares_checkpoints else {}
         return settings_of(protocol, target, self.networks[when], others)
 
-    def fail(self, moment: Moment, protocols: Sequence[str], target: str, error: Exception) -> None:
-        """Write down that there are no numbers, and why."""
-        rows = [moment.failure(name, target, str(error)) for name in protocols]
+    def fail(
+        self,
+        moment: Moment,
+        protocols: Sequence[str],
+        target: str,
+        error: Exception,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        images: str = "",
+    ) -> None:
+        """Record why there are no numbers; ``settings``, by protocol, and ``images`` where they are known."""
+        rows = [
+            moment.failure(name, target, str(error), settings=settings.get(name, ""), images=images)
+            for name in protocols
+        ]
         self.subject.table.put(rows)
         self.failed += rows
 

@@ -15,7 +15,7 @@ from hydra.errors import InstantiationException
 from torch import Tensor, nn
 
 from ctc_lightning.data.data_module import ImageDataModule
-from ctc_lightning.data.image_set import Images
+from ctc_lightning.data.image_set import Images, ImageSet
 from ctc_lightning.evaluation.classification_metrics import classification
 from ctc_lightning.evaluation.feature_cache import (
     Extracted,
@@ -27,13 +27,15 @@ from ctc_lightning.evaluation.feature_cache import (
 from ctc_lightning.evaluation.features import extract_features
 from ctc_lightning.evaluation.module_images import ModuleImages
 from ctc_lightning.evaluation.protocol import SPLITS, Measured, Protocol, Task
-from ctc_lightning.evaluation.results import FAILED, Row
+from ctc_lightning.evaluation.results import FAILED, SOURCE, Row
 from ctc_lightning.evaluation.targets import Target
 from ctc_lightning.networks.eval_mode import evaluating
 
 log = logging.getLogger(__name__)
 
-CLASSIFIER, SOURCE = "classifier", "source"
+CLASSIFIER = "classifier"
+# Raise them when a change of the code changes features, or the source accuracy: see `Versioned`
+FEATURES_VERSION, CLASSIFIER_VERSION = 1, 1
 # What a target may do to its own measurement; the other targets go on
 FAILURES = (ValueError, RuntimeError, OSError, InstantiationException)
 
@@ -48,29 +50,45 @@ class Moment:
     epoch: int
     step: int
 
-    def row(self, protocol: str, target: str, measured: Measured, *, seconds: float, settings: str) -> Row:
-        """A measured number."""
+    def row(self, protocol: str, target: str, measured: Measured, **columns: Any) -> Row:
+        """A measured number, with the columns ``seconds``, ``settings`` and ``images``."""
         at = (self.run, self.method, self.seed, self.epoch, self.step)
-        return Row(*at, protocol, target, **measured._asdict(), seconds=round(seconds, 4), settings=settings)
+        return Row(*at, protocol, target, **measured._asdict())._replace(**columns)
 
-    def failure(self, protocol: str, target: str, reason: str) -> Row:
-        """That there is none, and why."""
+    def failure(self, protocol: str, target: str, reason: str, **columns: Any) -> Row:
+        """A row that records why the measurement failed."""
         note = " ".join(reason.split())
         at = (self.run, self.method, self.seed, self.epoch, self.step)
-        return Row(*at, protocol, target, FAILED, torch.nan, note=note)
+        return Row(*at, protocol, target, FAILED, torch.nan, note=note)._replace(**columns)
 
 
 class ImageDigests:
     """Digests of image sets, each computed once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Images, str]] = {}  # the images stay alive: ids are not used twice
+        # the images stay alive: ids are not used twice
+        self._known: dict[tuple[int, bool], tuple[Images, str]] = {}
 
-    def __call__(self, images: Images) -> str:
+    def __call__(self, images: Images, *, with_place: bool = True) -> str:
         """See `digest_of_images`."""
-        if id(images) not in self._known:
-            self._known[id(images)] = images, digest_of_images(images)
-        return self._known[id(images)][1]
+        key = id(images), with_place or isinstance(images, ImageSet)  # pixels have no place
+        if key not in self._known:
+            self._known[key] = images, digest_of_images(images, with_place=with_place)
+        return self._known[key][1]
+
+    def of_target(self, target: Target) -> str:
+        """16 hexadecimal digits of a target's images and labels, for the column ``images``.
+
+        The same data set in another place has the same digest, unless it is a folder of one's own.
+        """
+        splits = target.data.image_sets[target.images]
+        return digest_of(
+            {
+                "place": target.place,
+                "images": [self(splits[split], with_place=False) for split in SPLITS],
+                "labels": digest_of_tensors({split: target.labels(split) for split in SPLITS}),
+            }
+        )
 
 
 @dataclass
@@ -115,6 +133,7 @@ class FrozenNetwork:
             raise self._failed[memory]
         if memory not in self._extracted:
             key = {
+                "version": FEATURES_VERSION,
                 "network": self.digest,
                 "images": self.image_digests(shown),
                 "input": data.network_input._asdict(),
@@ -127,7 +146,7 @@ class FrozenNetwork:
                     return extract_features(self.backbone, batches, self.device)
 
             try:
-                self._extracted[memory] = self.cache.get(key, extract)
+                self._extracted[memory] = self.cache.get(key, extract, f"{data.name}-{images}-{split}")
             except FAILURES as error:
                 self._failed[memory] = error
                 raise
@@ -154,7 +173,8 @@ def settings_of(
     splits = target.data.image_sets[target.images]
     return digest_of(
         {
-            "protocol": [type(protocol).__qualname__, protocol.settings],
+            "protocol": protocol.description,
+            "features": FEATURES_VERSION,
             "network": network.digest,
             "compared_to": {name: other.digest for name, other in compared_to.items()},
             "input": target.data.network_input._asdict(),
@@ -227,9 +247,17 @@ def _check_finite(h_NF: Tensor, images: str) -> None:
 
 
 def measure(
-    protocols: Mapping[str, Protocol], task: Task, moment: Moment, settings: Mapping[str, str]
+    protocols: Mapping[str, Protocol], task: Task, moment: Moment, settings: Mapping[str, str], images: str
 ) -> Iterator[list[Row]]:
-    """One protocol after the other: its rows, or the one that says why there are none."""
+    """One protocol after the other: its rows, or the one that says why there are none.
+
+    Args:
+        protocols: by name.
+        task: what they measure.
+        moment: of the network.
+        settings: by the protocol's name, see `settings_of`.
+        images: see `ImageDigests.of_target`.
+    """
     for name, protocol in protocols.items():
         began = time.perf_counter()
         try:
@@ -237,10 +265,14 @@ def measure(
         except Exception as error:  # whatever it is, the other protocols and targets go on
             log.debug("%s on %s", name, task.target, exc_info=True)
             reason = str(error) if isinstance(error, FAILURES) else f"{type(error).__name__}: {error}"
-            yield [moment.failure(name, task.target, reason)]
+            yield [moment.failure(name, task.target, reason, settings=settings[name], images=images)]
             continue
-        seconds = time.perf_counter() - began
-        yield [moment.row(name, task.target, m, seconds=seconds, settings=settings[name]) for m in found]
+        columns = {"seconds": _since(began), "settings": settings[name], "images": images}
+        yield [moment.row(name, task.target, m, **columns) for m in found]
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 4)
 
 
 def headlines(rows: Sequence[Row]) -> list[Row]:
@@ -258,6 +290,8 @@ def source_settings(network: FrozenNetwork, data: ImageDataModule) -> str:
     splits = data.image_sets[SOURCE]
     return digest_of(
         {
+            "version": CLASSIFIER_VERSION,
+            "features": FEATURES_VERSION,
             "network": network.digest,
             "input": data.network_input._asdict(),
             "fit": _fit(data),
@@ -281,9 +315,9 @@ def source_rows(network: FrozenNetwork, data: ImageDataModule, moment: Moment) -
         logits[split] = network.logits(h_NF)
         label[split] = data.image_sets[SOURCE][split].labels[data.source_label][index_N]
     found = classification(logits["test"], label["test"], logits["val"], label["val"], "top1", "")
-    seconds = time.perf_counter() - began
-    settings = source_settings(network, data)
-    return [moment.row(CLASSIFIER, SOURCE, m, seconds=seconds, settings=settings) for m in found]
+    columns = {"seconds": _since(began), "settings": source_settings(network, data)}
+    columns["images"] = network.image_digests.of_target(Target(SOURCE, data, SOURCE, data.source_label))
+    return [moment.row(CLASSIFIER, SOURCE, m, **columns) for m in found]
 
 
 def missing(
@@ -293,12 +327,18 @@ def missing(
     moment: Moment,
     target: str,
 ) -> dict[str, Any]:
-    """The protocols whose numbers are not in the table yet, or were measured with other settings."""
+    """The protocols that no row has measured with these settings."""
     done = {
-        row.protocol: row.settings
+        (row.protocol, row.settings)
         for row in rows
         if row.metric != FAILED
         and row.target == target
         and (row.epoch, row.step) == (moment.epoch, moment.step)
     }
-    return {name: protocol for name, protocol in protocols.items() if done.get(name) != settings[name]}
+    return {name: protocol for name, protocol in protocols.items() if (name, settings[name]) not in done}
+
+
+def applicable(protocols: Mapping[str, Protocol], target: Target) -> dict[str, Protocol]:
+    """The protocols that can measure the target: not all take images with several classes."""
+    several = target.labels("train").ndim > 1
+    return {name: p for name, p in protocols.items() if p.takes_multi_label or not several}

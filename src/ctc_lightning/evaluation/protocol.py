@@ -7,10 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import nan
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from ctc_lightning.evaluation.versioned import Versioned
 
 SPLITS = ("train", "val", "test")
 
@@ -110,7 +112,7 @@ class Measured(NamedTuple):
     note: str = ""
 
 
-class Protocol(ABC):
+class Protocol(Versioned, ABC):
     """Measures what a network is worth on a target.
 
     Attributes:
@@ -119,7 +121,9 @@ class Protocol(ABC):
         compares_checkpoints: whether `Task.compared_to` is needed.
         splits: whose features it looks at; those of others need not be there.
         needs_labels: whether the label makes a difference: if not, images with several are measured once.
+        takes_multi_label: whether an image may have several classes.
         settings: everything that its numbers depend on, as plain values: all constructor arguments by name.
+        version: of its code, see `Versioned`.
     """
 
     uses_images: bool = False
@@ -127,11 +131,7 @@ class Protocol(ABC):
     compares_checkpoints: ClassVar[bool] = False
     splits: ClassVar[tuple[str, ...]] = SPLITS
     needs_labels: ClassVar[bool] = True
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The public attributes, which are the constructor's arguments."""
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+    takes_multi_label: ClassVar[bool] = True
 
     @abstractmethod
     def measure(self, task: Task) -> list[Measured]:
@@ -163,6 +163,8 @@ class Predicted(NamedTuple):
 
 class ClassifierProtocol(Protocol):
     """A protocol that ends in logits: all have the same metrics (see `measures.classification`)."""
+
+    version = 1
 
     @abstractmethod
     def predict(self, task: Task) -> Predicted:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
+from ctc_lightning.evaluation.results import NO_EPOCH
 from ctc_lightning.networks import create_network
 from ctc_lightning.networks.state_dict import differences
 from ctc_lightning.networks.weights_file import read_weights_file
@@ -81,9 +82,9 @@ def find_checkpoints(run_dir: Path) -> list[Path]:
 
 
 def epoch_in_name(path: Path) -> int:
-    """Of ``epoch_NNN.ckpt``; -1 for other names."""
+    """Of ``epoch_NNN.ckpt``; `NO_EPOCH` for other names."""
     match = re.fullmatch(r"epoch_(\d+)", path.stem)
-    return int(match[1]) if match else -1
+    return int(match[1]) if match else NO_EPOCH
 
 
 def read_snapshot(path: Path) -> Snapshot:
@@ -143,16 +144,20 @@ def own_data(config: Mapping[str, Any], options: Mapping[str, Any], *, trust: bo
 
     Args:
         config: of the run.
-        options: where its images are on this machine (root, cache_dir, num_workers): those that the data have
-            and that are not None.
+        options: where its images are on this machine (root, cache_dir, num_workers); None: as recorded.
         trust: see `check_targets`.
 
     Raises:
-        ValueError: see `check_targets`; data that are not there.
+        ValueError: see `check_targets`; an option that the data do not have; data that are not there.
     """
     cfg = dict(config["data"])
     check_targets(cfg, trust=trust)
-    cfg |= {key: value for key, value in options.items() if value is not None and key in cfg}
+    given = {key: value for key, value in options.items() if value is not None}
+    for key in given.keys() - cfg.keys():
+        raise ValueError(
+            f"source.{key}={given[key]}: the run's data={cfg['name']} has no {key}; leave it out."
+        )
+    cfg |= given
     cfg |= {"resplit": False} if "resplit" in cfg else {}  # the training's wish, not the evaluation's
     data = instantiate(OmegaConf.create({**cfg, "key_augmentation": None}))
     data.setup()

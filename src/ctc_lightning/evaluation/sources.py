@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,9 +16,10 @@ from torch import nn
 from ctc_lightning.data.class_names import difference, reorder
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
+from ctc_lightning.evaluation.data_options import DataOptions
 from ctc_lightning.evaluation.measurement import Moment
 from ctc_lightning.evaluation.published_input import published_fit, published_input
-from ctc_lightning.evaluation.results import ResultsTable, Row
+from ctc_lightning.evaluation.results import NO_EPOCH, ResultsTable, Row
 from ctc_lightning.evaluation.run_checkpoints import (
     Snapshot,
     epoch_in_name,
@@ -53,8 +54,9 @@ class Subject:
         expected: what the network was trained to see.
         moments: when -> makes backbone and classifier (None without one); ascending.
         last_epoch: that the training is to reach.
-        fit: how its published accuracy cut the images: options of target data where none are given.
-        targets: those that have been opened, by name.
+        options: of targets that are other data sets.
+        recorded: ``data`` of the run's configuration.
+        targets: those that have been opened, by the name that was asked for.
     """
 
     folder: Path
@@ -64,7 +66,8 @@ class Subject:
     expected: NetworkInput
     moments: dict[When, Callable[[], tuple[nn.Module, nn.Linear | None]]]
     last_epoch: int = 0
-    fit: dict[str, Any] = field(default_factory=dict)
+    options: DataOptions = field(default_factory=DataOptions)
+    recorded: Mapping[str, Any] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
 
     @property
@@ -141,7 +144,7 @@ def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
         try:
             snapshot = read_snapshot(file)
         except ValueError as error:
-            moment = Moment(folder.name, *method_and_seed(folder), epoch_in_name(file), -1)
+            moment = Moment(folder.name, *method_and_seed(folder), epoch_in_name(file), NO_EPOCH)
             broken.append(moment.failure(file.name, WHOLE, str(error)))
             continue
         if snapshot.within_epoch:
@@ -179,13 +182,21 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
     first = next(iter(snapshots.values()))
     config = first.config
     own = None
-    if first.expected is None or not is_external(cfg.target, config["data"]["name"]):
-        source = OmegaConf.to_container(cfg.source)
+    options = _data_options(cfg)
+    same = not options.ask_for_other_images(config["data"])
+    source: Any = OmegaConf.to_container(cfg.source)
+    if first.expected is None or not is_external(cfg.target, config["data"]["name"] if same else None):
         own = _own_data(json.dumps(config["data"]), json.dumps(source), trust=cfg.trust)
         expected = first.expected or own.network_input
         own.show_as(expected)
     else:
         expected = first.expected
+        for key, value in source.items():
+            if value is not None:
+                raise ValueError(
+                    f"source.{key}={value} is for the run's own images, and all targets are other data sets; "
+                    f"leave it out, or set data.{key}."
+                )
     return Subject(
         folder=folder,
         method=str(config.get("method", folder.name)),
@@ -197,7 +208,15 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
             for when, snapshot in snapshots.items()
         },
         last_epoch=int(config["trainer"]["max_epochs"]),
+        options=options,
+        recorded=config["data"],
     )
+
+
+def _data_options(cfg: DictConfig, **fit: Any) -> DataOptions:
+    """As configured; ``fit``: how published accuracy cut the images."""
+    given, defaults = (OmegaConf.to_container(cfg[node]) for node in ("data", "data_defaults"))
+    return DataOptions(given, {**defaults, **fit})  # type: ignore[arg-type,dict-item]
 
 
 def _rebuild(
@@ -242,9 +261,8 @@ def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[Subject, list[Row]]:
             made = instantiate(network, num_classes=1, image_channels=channels, image_size=size)
         return made.backbone.eval(), None
 
-    return Subject(
-        folder, _baseline(cfg), 0, None, expected, {(0, 0): make}, fit=published_fit(cfg.network.backbone)
-    ), []
+    options = _data_options(cfg, **published_fit(cfg.network.backbone))
+    return Subject(folder, _baseline(cfg), 0, None, expected, {(0, 0): make}, options=options), []
 
 
 @lru_cache(maxsize=1)

@@ -2,30 +2,26 @@
 
 # N images of a split, L classes
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
+from ctc_lightning.evaluation.data_options import DataOptions, data_sets
 from ctc_lightning.evaluation.feature_cache import digest_of_images
 from ctc_lightning.evaluation.protocol import SPLITS
+from ctc_lightning.evaluation.results import SOURCE
 
 OWN = "own"
-SOURCE = "source"
 _SUITE = "suite/"
 _LEAST = 2  # images of a class: one to fit, one to choose by
 
@@ -39,12 +35,14 @@ class Target:
         data: the data module, set up.
         images: name of its image set.
         label: name of the label.
+        place: of a folder of one's own, where it is; else "".
     """
 
     name: str
     data: ImageDataModule
     images: str
     label: str
+    place: str = ""
 
     @property
     def metric(self) -> str:
@@ -108,7 +106,9 @@ class Target:
             )
 
 
-def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> list[str]:
+def expand(
+    target: str | Sequence[str] | None, own: ImageDataModule | None, *, by_data_set: bool = True
+) -> list[str]:
     """The names of the targets that were asked for, each once: ``own`` and suites become their members.
 
     ``source`` is the task of the training itself, which goes by the name of its label or its data set, too.
@@ -117,6 +117,8 @@ def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> l
     Args:
         target: one name, several, or None for ``own``. ``glyphs/hue`` is ``hue`` for a run on glyphs.
         own: the run's own data.
+        by_data_set: whether the name of their data set means them; else it is another data set, see
+            `DataOptions.ask_for_other_images`.
 
     Raises:
         ValueError: there is no such suite or target.
@@ -124,7 +126,9 @@ def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> l
     asked = [target] if isinstance(target, str) else [OWN] if target is None else list(target)
     names: list[str] = []
     for name in asked:
-        if own is not None:
+        if own is not None and not by_data_set:
+            name = SOURCE if name == own.source_label and name not in own.targets else name  # noqa: PLW2901
+        elif own is not None:
             name = name.removeprefix(f"{own.name}/") if name.partition("/")[2] in own.targets else name  # noqa: PLW2901
             if name in {own.name, own.source_label, f"{own.name}/{own.source_label}"} - {*own.targets}:
                 name = SOURCE  # noqa: PLW2901
@@ -133,7 +137,7 @@ def expand(target: str | Sequence[str] | None, own: ImageDataModule | None) -> l
         elif name == SOURCE:
             names += [SOURCE] if own is not None else []
         elif name.startswith(_SUITE):
-            names += expand(_suite(name.removeprefix(_SUITE)), own)
+            names += expand(_suite(name.removeprefix(_SUITE)), own, by_data_set=by_data_set)
         else:
             names.append(name)
     _check_known(names, own)
@@ -144,41 +148,29 @@ def _check_known(names: Sequence[str], own: ImageDataModule | None) -> None:
     """Refuse a misspelt name before anything is measured."""
     labels = list(dict.fromkeys([*own.targets, own.source_label])) if own is not None else []
     for name in names:
-        if name not in (*labels, SOURCE) and name.partition("/")[0] not in _data_sets():
-            there = [*labels, *_data_sets()]
+        if name not in (*labels, SOURCE) and name.partition("/")[0] not in data_sets():
+            there = [*labels, *data_sets()]
             nearest = get_close_matches(name, there, n=2)
             remedy = f"did you mean {' or '.join(nearest)}? Else choose" if nearest else "choose"
             raise ValueError(
                 f"there is no target {name}; {remedy} a label of the run's data "
-                f"({', '.join(labels) or 'none'}), a data set ({', '.join(_data_sets())}) or suite/NAME."
+                f"({', '.join(labels) or 'none'}), a data set ({', '.join(data_sets())}) or suite/NAME."
             )
 
 
-def is_external(target: str | Sequence[str] | None, own_name: str) -> bool:
+def is_external(target: str | Sequence[str] | None, own_name: str | None) -> bool:
     """Whether every target is another data set, so that a run's own data need not be opened.
 
     Args:
         target: as in `expand`.
-        own_name: of the run's own data.
+        own_name: the data set's name that means the run's own data; None: there is none.
     """
     asked = [target] if isinstance(target, str) else [OWN] if target is None else list(target)
     return all(
         name.startswith(_SUITE)
-        or ((data_set := name.partition("/")[0]) in _data_sets() and data_set != own_name)
+        or ((data_set := name.partition("/")[0]) in data_sets() and data_set != own_name)
         for name in asked
     )
-
-
-def _data_sets() -> list[str]:
-    """Those of this package, and those in folders that ``hydra.searchpath`` adds."""
-    searched = re.findall(r"file://([^,\]'\"]+)", " ".join(_searchpath()))
-    folders = [config_dir(), *map(Path, searched)]
-    return sorted({path.stem for folder in folders for path in (folder / "data").glob("*.yaml")})
-
-
-def _searchpath() -> list[str]:
-    given = HydraConfig.get().overrides.hydra if HydraConfig.initialized() else []
-    return [override for override in given if override.startswith("hydra.searchpath=")]
 
 
 def _suite(name: str) -> list[str]:
@@ -193,7 +185,7 @@ def open_target(
     name: str,
     own: ImageDataModule | None,
     expected: NetworkInput,
-    options: Mapping[str, Any] | None = None,
+    options: DataOptions | None = None,
 ) -> Target:
     """Find a target and set up its images.
 
@@ -202,7 +194,7 @@ def open_target(
             or with one of its labels: ``cifar100/coarse``.
         own: the run's own data, set up; None where there are none.
         expected: what the network was trained on.
-        options: of the data set's YAML; None and those that it does not have are left out.
+        options: of other data sets.
 
     Raises:
         ValueError: no such target, one that is not on this machine or not whole; see `Target.check`.
@@ -212,21 +204,22 @@ def open_target(
     elif own is not None and name in own.targets:
         target = Target(name, own, own.targets[name], name)
     else:
-        data, label = _data_module(name, expected, options or {})
-        target = Target(name, data, data.targets.get(label, "source"), label)
+        options = options or DataOptions()
+        data, label = _data_module(name, expected, options)
+        data_set = name.partition("/")[0]
+        data.name = options.name_of(data_set)
+        place = options.place_of(data_set)
+        target = Target(options.name_of(name), data, data.targets.get(label, "source"), label, place)
     target.check()
     return target
 
 
-def _data_module(
-    name: str, expected: NetworkInput, options: Mapping[str, Any]
-) -> tuple[ImageDataModule, str]:
+def _data_module(name: str, expected: NetworkInput, options: DataOptions) -> tuple[ImageDataModule, str]:
     data_set, _, label = name.partition("/")
-    cfg = data_config(data_set)
-    changes = {key: value for key, value in options.items() if value is not None and key in cfg}
+    cfg = options.config(data_set)
     # Nobody looks at a second view, and a view cropped to another size would be refused; a data set smaller
     # than a training batch is welcome
-    changes |= {"key_augmentation": None, "drop_last": False}
+    changes: dict[str, Any] = {"key_augmentation": None, "drop_last": False}
     try:
         # Small images are kept as they are and enlarged a batch at a time: at 224 pixels CIFAR-10 takes 9 GB
         if "image_size" in cfg and not (cfg.image_size is None and instantiate(cfg.collection).image_size):
@@ -242,16 +235,3 @@ def _data_module(
     data.setup()
     data.show_as(expected)
     return data, label or data.source_label
-
-
-def data_config(data_set: str) -> DictConfig:
-    """``conf/data/DATA_SET.yaml`` as a training would compose it, on the configuration's search path.
-
-    Raises:
-        HydraException: there is no such file, or it cannot be composed.
-    """
-    overrides = [f"data={data_set}", *_searchpath()]
-    if GlobalHydra.instance().is_initialized():
-        return compose("train", overrides).data
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("train", overrides).data

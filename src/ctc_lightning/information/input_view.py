@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from ctc_lightning.evaluation.protocol import TargetImages
+from ctc_lightning.evaluation.versioned import Versioned
 from ctc_lightning.networks.backbone import create_backbone
 
 
-class Inputs(ABC):
+class Inputs(Versioned, ABC):
     """X of a target's test images, computed once for all checkpoints and estimators that ask in a row."""
 
     def __init__(self) -> None:
@@ -27,8 +28,7 @@ class Inputs(ABC):
     @property
     def settings(self) -> dict[str, Any]:
         """The class's name and its public attributes, which are the constructor's arguments."""
-        own = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return {"x": type(self).__qualname__, **own}
+        return {"x": type(self).__qualname__, **super().settings}
 
     def of(self, images: TargetImages, row_M: Tensor) -> Tensor:
         """(M, D) float32 of these test images, on their device.
@@ -77,6 +77,7 @@ class Inputs(ABC):
 class Pixels(Inputs):
     """X = all pixels: D = C · H · W."""
 
+    version = 1
     name = "pixels"
 
     def __call__(self, view: Tensor) -> Tensor:
@@ -91,6 +92,8 @@ class Projection(Inputs):
         dims: D >= 1.
         seed: of R.
     """
+
+    version = 1
 
     def __init__(self, *, dims: int, seed: int) -> None:
         super().__init__()
@@ -127,6 +130,8 @@ class Encoder(Inputs):
     Raises:
         ValueError: there is no such file.
     """
+
+    version = 1
 
     def __init__(self, *, backbone: str, pretrained: bool | str, seed: int) -> None:
         super().__init__()

@@ -5,7 +5,6 @@ N: test images, M: those that are used, C: dimensions of X, F: features, L: clas
 
 from math import isfinite, sqrt
 from statistics import fmean, stdev
-from typing import Any
 
 import torch
 from scipy.stats import t as student_t
@@ -42,6 +41,7 @@ class _CrossFitted(Protocol):
         ValueError: fewer than 3 folds, or fewer images than folds.
     """
 
+    version = 1
     measures_source = True
     splits = ("test",)
 
@@ -51,13 +51,6 @@ class _CrossFitted(Protocol):
         if max_images < folds:
             raise ValueError(f"information: max_images is {max_images}; it must be at least folds={folds}.")
         self.estimator, self.folds, self.max_images = estimator, folds, max_images
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Of the protocol and of its parts."""
-        parts = {k: v for k, v in vars(self).items() if hasattr(v, "settings")}
-        described = {name: [type(part).__qualname__, part.settings] for name, part in parts.items()}
-        return {**super().settings, **described}
 
     def drawn(self, task: Task, label_N: Tensor | None = None) -> Tensor:
         """(M,) rows of the test images that are used, ascending; ``label_N``: of each class its share."""
@@ -126,6 +119,7 @@ class InputInformation(_CrossFitted):
         ValueError: σ < 0.
     """
 
+    version = 1
     needs_labels = False
 
     def __init__(self, *, estimator: Estimator, x: Inputs, noise: float, folds: int, max_images: int) -> None:
@@ -157,6 +151,9 @@ class InputInformation(_CrossFitted):
 
 class LabelInformation(_CrossFitted):
     """I(T; Y), Y the target's label: of the source task, of another one, or a factor Z of the images."""
+
+    version = 1
+    takes_multi_label = False
 
     def measure(self, task: Task) -> list[Measured]:
         """See `_CrossFitted`.

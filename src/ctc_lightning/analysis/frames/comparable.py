@@ -7,7 +7,7 @@ import pandas as pd
 
 from ctc_lightning.analysis.frames.information import INFORMATION
 from ctc_lightning.analysis.frames.trade_off import CLASSIFIER, RUN, SOURCE, measured_targets
-from ctc_lightning.evaluation.results import FAILED
+from ctc_lightning.evaluation.results import FAILED, NO_EPOCH
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,9 @@ def failures(frame: pd.DataFrame) -> tuple[int, list[str]]:
     for (protocol, target, note), alike in failed.groupby(["protocol", "target", "note"], sort=False):
         what = protocol if target == NO_TARGET else f"{protocol} on {target}"
         first = alike.iloc[0]
+        epoch = "" if first["epoch"] == NO_EPOCH else f", epoch {first['epoch']}"
         often = f"{len(alike)} times, first in" if len(alike) > 1 else "in"
-        lines.append(f"{what}: {note or UNSAID} ({often} {first['path']}, epoch {first['epoch']})")
+        lines.append(f"{what}: {note or UNSAID} ({often} {first['path']}{epoch})")
     return len(failed), lines
 
 

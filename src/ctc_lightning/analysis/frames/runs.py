@@ -14,7 +14,7 @@ from ctc_lightning.analysis.frames.logged.results import results_of
 from ctc_lightning.analysis.frames.logged.run import Config, LoggedRun
 from ctc_lightning.analysis.frames.logged.sources import Paths, from_server, split, unique_folders
 from ctc_lightning.analysis.frames.variants import variants
-from ctc_lightning.evaluation.results import Row
+from ctc_lightning.evaluation.results import NO_EPOCH, OPTIONAL, Row, is_current, name_of_images
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,10 @@ def load_runs(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
         `ctc_lightning.analysis.frames.data_sets`; "" for a plain backbone, of which ``data.name`` is null),
         ``path`` (the run's directory, or its W&B address), ``variant`` (see
         `ctc_lightning.analysis.frames.variants`) and ``plain`` (whether it is a plain backbone).
-        Accuracies are fractions in [0, 1]; the ``value`` of a row with the metric ``failed`` is NaN. Where a
-        resumed run measured the same number twice, the later one stands.
+        Accuracies are fractions in [0, 1]; the ``value`` of a row with the metric ``failed`` is NaN, and
+        its ``epoch`` is `NO_EPOCH` where it concerns none. Rows that a later measurement supersedes are
+        left out (see `ctc_lightning.evaluation.results.is_current`). Where a run measured two sets of
+        images by one target's name, the names have the beginning of the images' digest: ``digits [1a2b]``.
 
     Raises:
         ValueError: a path is missing or holds no run, or none of the runs can be read. A broken run among
@@ -90,7 +92,7 @@ def load_runs(paths: Paths, *, wandb_api: Any = None) -> pd.DataFrame:
         method, seed = (config.get(key, frame[key].iloc[-1]) for key in ("method", "seed"))
         frames.append(frame.assign(method=str(method), seed=int(seed), data=data[path], path=path))
         configs[path] = (data[path], str(method), int(seed), config)
-    runs = pd.concat(frames, ignore_index=True)
+    runs = _with_distinct_targets(pd.concat(frames, ignore_index=True))
     return runs.assign(variant=runs["path"].map(variants(configs)), plain=runs["data"] == PLAIN)
 
 
@@ -101,6 +103,17 @@ def read_provenance(folder: str | Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return provenance if isinstance(provenance, dict) else {}
+
+
+def _with_distinct_targets(runs: pd.DataFrame) -> pd.DataFrame:
+    """Name a target with its images' digest if any of the runs has two sets of images by its name."""
+    known = runs[runs["images"] != ""]
+    sets = known.groupby(["path", "target"])["images"].nunique()
+    ambiguous = runs["target"].isin(set(sets[sets > 1].index.get_level_values("target")))
+    if not ambiguous.any():
+        return runs
+    pairs = zip(runs["target"], runs["images"], ambiguous, strict=True)
+    return runs.assign(target=[name_of_images(t, images) if twice else t for t, images, twice in pairs])
 
 
 def _measured(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -116,7 +129,7 @@ def _logged(run: LoggedRun) -> tuple[pd.DataFrame, Config]:
 def _read_run(folder: Path) -> pd.DataFrame:
     file = folder / "results.csv"
     try:
-        frame = pd.read_csv(file, dtype=DTYPES | LATER_DTYPES)
+        frame = pd.read_csv(file, dtype=DTYPES | LATER_DTYPES | dict.fromkeys(OPTIONAL, "Int64"))
     except ValueError as problem:
         raise ValueError(f"{file} is not a table of results: {problem}") from problem
     if missing := [column for column in DTYPES if column not in frame]:
@@ -125,12 +138,15 @@ def _read_run(folder: Path) -> pd.DataFrame:
         raise ValueError(f"{file} has a header but no rows")
     if (incomplete := frame[list(TEXT)].isna().any(axis=1)).any():
         raise ValueError(f"{file} has an incomplete row, number {incomplete.argmax() + 1} below the header")
+    frame = frame.assign(**{name: frame[name].fillna(NO_EPOCH).astype("int64") for name in OPTIONAL})
     _checked(frame, str(file))
     for column, default in LATER.items():
         filled = frame[column].fillna(default) if column in frame else default
         frame[column] = pd.Series(filled, index=frame.index, dtype=LATER_DTYPES[column])
-    measured = ["run", "method", "seed", "epoch", "protocol", "target", "metric"]
-    return frame[[*Row._fields]].drop_duplicates(measured, keep="last")
+    frame = frame[[*Row._fields]]
+    frame = frame[is_current([Row(*cells) for cells in frame.itertuples(index=False, name=None)])]
+    measured = ["run", "method", "seed", "epoch", "protocol", "target", "images", "metric"]
+    return frame.drop_duplicates(measured, keep="last")
 
 
 def _checked(frame: pd.DataFrame, where: str) -> pd.DataFrame:

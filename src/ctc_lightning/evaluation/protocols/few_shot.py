@@ -45,6 +45,9 @@ class FewShot(Protocol):
         ValueError: a value outside its range; in use, several labels, or less than W classes with M images.
     """
 
+    version = 1
+    takes_multi_label = False
+
     def __init__(
         self, *, ways: int, shots: Sequence[int], queries: int, episodes: int, metric: str = "euclidean"
     ) -> None:

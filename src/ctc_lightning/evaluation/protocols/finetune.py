@@ -41,6 +41,7 @@ class FineTune(ClassifierProtocol):
         ValueError: a value outside its range.
     """
 
+    version = 1
     uses_images = True
 
     def __init__(

@@ -53,6 +53,7 @@ class FeatureGeometry(Protocol):
         ValueError: ``uniformity_images`` < 2.
     """
 
+    version = 1
     measures_source = True
     compares_checkpoints = True
 

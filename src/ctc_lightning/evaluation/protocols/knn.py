@@ -42,6 +42,8 @@ class KNearestNeighbours(ClassifierProtocol):
             the number of training images.
     """
 
+    version = 1
+
     def __init__(
         self, *, neighbours: Sequence[int], temperatures: Sequence[float | None], refit: bool = True
     ) -> None:

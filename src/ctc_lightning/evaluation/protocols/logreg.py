@@ -31,6 +31,8 @@ class LogisticRegressionProbe(ClassifierProtocol):
         ValueError: a scale that is none, no or non-positive ``strengths``; in use, labels of a single class.
     """
 
+    version = 1
+
     def __init__(
         self, *, scale: str | None, strengths: Sequence[float] | Mapping[str, float], refit: bool = True
     ) -> None:

@@ -46,6 +46,8 @@ class BatchNormProbe(ClassifierProtocol):
         ValueError: a value outside its range; in use, less than 2 training images, or every pair diverges.
     """
 
+    version = 1
+
     def __init__(
         self,
         *,

@@ -41,6 +41,8 @@ class ReferenceProbe(ClassifierProtocol):
         ValueError: a value outside its range.
     """
 
+    version = 1
+
     def __init__(
         self,
         *,

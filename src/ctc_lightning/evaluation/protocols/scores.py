@@ -48,6 +48,9 @@ class TransferabilityScores(Protocol):
         ValueError: no or unknown ``scores``, or ``n_leep_ratio`` or ``n_leep_images`` < 1.
     """
 
+    version = 1
+    takes_multi_label = False
+
     def __init__(self, *, scores: Sequence[str] | None, n_leep_ratio: int, n_leep_images: int | None) -> None:
         self.scores = list(_METRICS if scores is None else dict.fromkeys(scores))
         self.n_leep_ratio, self.n_leep_images = n_leep_ratio, n_leep_images

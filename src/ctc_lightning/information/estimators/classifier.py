@@ -48,6 +48,7 @@ class ClassifierBound(Estimator):
             class has fewer than 2 pairs to fit on, values of x that are not finite or all the same.
     """
 
+    version = 1
     saturates = False
 
     def __init__(

@@ -7,11 +7,12 @@ D: dimensions of an embedding
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, relu
+
+from ctc_lightning.evaluation.versioned import Versioned
 
 _CELLS = 2**22  # hidden units at a time: 16 MB
 
@@ -28,17 +29,12 @@ class Critic(nn.Module, ABC):
         """(P, Q) T(x_p, y_q)."""
 
 
-class CriticDesign(ABC):
+class CriticDesign(Versioned, ABC):
     """A critic's sizes, before the dimensions of x and y are known.
 
     Raises:
         ValueError: no hidden layer where one is needed, or a size below 1.
     """
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments and the kind of critic."""
-        return {"kind": type(self).__name__, **vars(self)}
 
     @abstractmethod
     def build(self, num_x: int, num_y: int, draw: Generator) -> Critic:
@@ -55,6 +51,8 @@ class JointDesign(CriticDesign):
 
     Source: dt-tradeoff@a36516b mine.py:12-30 (three hidden layers of 1024, 0.02).
     """
+
+    version = 1
 
     def __init__(self, *, hidden: Sequence[int], init_std: float | None) -> None:
         self.hidden = list(map(int, hidden))
@@ -82,6 +80,8 @@ class SeparableDesign(CriticDesign):
     Source: van den Oord et al. 2018, arXiv 1807.03748 (bilinear); Poole et al. 2019, arXiv
     1905.06922 (separable). The linear part and a, b are not theirs.
     """
+
+    version = 1
 
     def __init__(self, *, hidden: Sequence[int], embedding: int) -> None:
         self.hidden = list(map(int, hidden))

@@ -37,6 +37,7 @@ class Gaussian(Estimator):
             finite or all the same, fewer pairs than dimensions where s is 0, more than 20 000 dimensions.
     """
 
+    version = 1
     is_lower_bound = False
 
     def __init__(self, *, shrinkages: Sequence[float], validation: float) -> None:

@@ -21,6 +21,8 @@ class InfoNCE(NeuralEstimator):
     The constructor's arguments are those of `NeuralEstimator`.
     """
 
+    version = 1
+
     def bound(self, scores: Scores) -> Tensor:
         """The mean of log p(the pair's own y among K + 1), plus log (K + 1)."""
         log_others_N = scores.log_marginal_N + log(scores.num_marginal)

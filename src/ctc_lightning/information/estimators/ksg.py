@@ -44,6 +44,7 @@ class KSG(Estimator):
             pairs, too many dimensions, values that are not finite or all the same.
     """
 
+    version = 1
     is_lower_bound = False
     learns = False
 

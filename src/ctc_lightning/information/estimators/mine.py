@@ -36,6 +36,7 @@ class MINE(NeuralEstimator):
         ValueError: ``average_rate`` outside its range.
     """
 
+    version = 1
     is_lower_bound: ClassVar[bool] = False
 
     def __init__(self, *, average_rate: float, independent_marginal: bool, **settings: Any) -> None:

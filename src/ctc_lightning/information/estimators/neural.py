@@ -7,7 +7,7 @@ E: dimensions of y, D: dimensions of either
 from abc import abstractmethod
 from collections.abc import Callable
 from math import inf, isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -52,6 +52,8 @@ class NeuralEstimator(Estimator):
         ValueError: a value outside its range.
     """
 
+    version = 1
+
     def __init__(
         self,
         *,
@@ -94,11 +96,6 @@ class NeuralEstimator(Estimator):
     def name(self) -> str:
         """As messages call it."""
         return type(self).__name__
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All constructor arguments, the critic's among them."""
-        return {**super().settings, "critic": self.critic.settings}
 
     @abstractmethod
     def bound(self, scores: Scores) -> Tensor:

@@ -47,6 +47,7 @@ class NoisyChannel(Estimator):
         ValueError: ``draws`` below 1; in use: pairs without a known noise, too few, not finite, all the same.
     """
 
+    version = 1
     learns = False
     uses_x = False
 

@@ -20,6 +20,8 @@ class NWJ(NeuralEstimator):
     The constructor's arguments are those of `NeuralEstimator`.
     """
 
+    version = 1
+
     def bound(self, scores: Scores) -> Tensor:
         """1 + E_joint[f] − E_marginals[e^f] of the critic f = T − 1."""
         return 1 + scores.joint_N.mean() - log_mean_exp(scores.log_marginal_N).exp()

@@ -5,9 +5,11 @@ N: pairs, C: dimensions of x, E: dimensions of y
 
 from abc import ABC, abstractmethod
 from math import inf, nan
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
+
+from ctc_lightning.evaluation.versioned import Versioned
 
 
 class Pairs(NamedTuple):
@@ -57,7 +59,7 @@ class Fitted(ABC):
         """
 
 
-class Estimator(ABC):
+class Estimator(Versioned, ABC):
     """Estimates mutual information: ``fit(train)(held_out).value``.
 
     Attributes:
@@ -67,17 +69,13 @@ class Estimator(ABC):
         saturates: whether I(x; y) may lie far above a ceiling that the value is near; of a ceiling that is
             H(y) it may not.
         settings: everything that its numbers depend on: all constructor arguments by name.
+        version: of its code, see `Versioned`.
     """
 
     is_lower_bound: ClassVar[bool] = True
     learns: ClassVar[bool] = True
     uses_x: ClassVar[bool] = True
     saturates: ClassVar[bool] = True
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The public attributes, which are the constructor's arguments."""
-        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     @abstractmethod
     def fit(self, train: Pairs, *, seed: int) -> Fitted:

@@ -28,6 +28,7 @@ class SMILE(NeuralEstimator):
         ValueError: ``clip`` of 0 or less.
     """
 
+    version = 1
     is_lower_bound: ClassVar[bool] = False
 
     def __init__(self, *, clip: float, **settings: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.seed import isolate_rng
 
+from ctc_lightning.evaluation.data_options import DataOptions
 from ctc_lightning.evaluation.feature_cache import FeatureCache
 from ctc_lightning.evaluation.measurement import (
     CLASSIFIER,
@@ -18,6 +19,7 @@ from ctc_lightning.evaluation.measurement import (
     FrozenNetwork,
     ImageDigests,
     Moment,
+    applicable,
     headlines,
     measure,
     settings_of,
@@ -54,6 +56,7 @@ class TransferProbe(pl.Callback):
         targets: one or several, see `ctc_lightning.evaluation.targets.expand`; None: all labels of the
             run's own data.
         data: options of targets of other data sets, as ``data`` of ``conf/transfer.yaml``.
+        data_defaults: of options that are not given there.
         run_dir: where ``results.csv`` goes.
         method: for its column.
         seed: for its column.
@@ -74,6 +77,7 @@ class TransferProbe(pl.Callback):
         also_at: Sequence[int] = (),
         targets: str | Sequence[str] | None = None,
         data: Mapping[str, Any] | None = None,
+        data_defaults: Mapping[str, Any] | None = None,
     ) -> None:
         if every_n_epochs < 1:
             raise ValueError(f"transfer probe: every_n_epochs is {every_n_epochs}; it must be at least 1.")
@@ -86,7 +90,7 @@ class TransferProbe(pl.Callback):
         self.every_n_epochs = every_n_epochs
         self.also_at = frozenset(also_at)
         self.names = targets
-        self.options = dict(data or {})
+        self.options = DataOptions(data or {}, data_defaults or {}, prefix="callbacks.transfer_probe.data.")
         self.run, self.method, self.seed = Path(run_dir).name, method, seed
         self.results = ResultsTable(Path(run_dir) / "results.csv")
         self.seconds = 0.0
@@ -96,7 +100,11 @@ class TransferProbe(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Open the targets: fail before training if one is not there."""
         own: Any = trainer.datamodule  # type: ignore[attr-defined]
-        names = list(own.targets) if self.names is None else expand(self.names, own)
+        names = list(own.targets)
+        if self.names is not None:
+            same = not self.options.ask_for_other_images({"name": own.name})
+            names = expand(self.names, own, by_data_set=same)
+        self.options.check_used(names, [SOURCE, *own.targets], {})
         self._targets = [open_target(name, own, own.network_input, self.options) for name in names]
         for target in self._targets:
             target.data.trainer = trainer  # each rank its share
@@ -142,7 +150,9 @@ class TransferProbe(pl.Callback):
             for row in self.results.rows()
             if (row.epoch, row.step) == (finished, step)
         }
-        targets = {(name, target.name) for name in self.protocols for target in self._targets}
+        targets = {
+            (name, target.name) for target in self._targets for name in applicable(self.protocols, target)
+        }
         return {(CLASSIFIER, SOURCE), *targets} <= there
 
     def probe(self, trainer: pl.Trainer, pl_module: Any, finished: int) -> None:
@@ -179,13 +189,18 @@ class TransferProbe(pl.Callback):
         except FAILURES as error:
             rows = [moment.failure(CLASSIFIER, SOURCE, str(error))]
         for target in self._targets:
-            settings = {name: settings_of(p, target, frozen) for name, p in self.protocols.items()}
+            protocols = applicable(self.protocols, target)
+            settings = {name: settings_of(p, target, frozen) for name, p in protocols.items()}
+            images = frozen.image_digests.of_target(target)
             try:
                 task = task_of(target, frozen)
             except FAILURES as error:
-                rows += [moment.failure(name, target.name, str(error)) for name in self.protocols]
+                rows += [
+                    moment.failure(name, target.name, str(error), settings=settings[name], images=images)
+                    for name in protocols
+                ]
             else:
-                rows += [row for found in measure(self.protocols, task, moment, settings) for row in found]
+                rows += [row for found in measure(protocols, task, moment, settings, images) for row in found]
         for row in rows:
             if row.metric == FAILED:
                 log.warning("epoch %d, %s on %s: %s", row.epoch, row.protocol, row.target, row.note)
