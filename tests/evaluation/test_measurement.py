@@ -5,20 +5,22 @@ N: images, F: features
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from ctc_lightning.data import Digits
+from ctc_lightning.data import Digits, ImageFiles
 from ctc_lightning.data.network_input import NetworkInput
-from ctc_lightning.evaluation import KNearestNeighbours, Measured, Protocol
+from ctc_lightning.evaluation import FewShot, KNearestNeighbours, Measured, Protocol
 from ctc_lightning.evaluation import measurement as measuring
 from ctc_lightning.evaluation.feature_cache import FeatureCache
 from ctc_lightning.evaluation.measurement import (
     FrozenNetwork,
     ImageDigests,
     Moment,
+    applicable,
     headlines,
     measure,
     missing,
@@ -270,11 +272,21 @@ class Other(Fixed):
     """The same options, another protocol."""
 
 
+class Revised(Fixed):
+    """The same protocol after a change of its code."""
+
+    version = 2
+
+
+Revised.__qualname__ = Fixed.__qualname__
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         lambda: settings(protocol=Fixed(0.6)),
         lambda: settings(protocol=Other()),
+        lambda: settings(protocol=Revised()),
         lambda: settings(network=changed_network(lambda n: n.backbone.layers[1].weight[0, 0].add_(1e-6))),
         lambda: settings(network=changed_network(lambda n: n.backbone.layers[2].running_var[5].add_(1e-6))),
         lambda: settings(network=changed_network(lambda n: n.classifier.bias[1].add_(1e-6))),
@@ -290,8 +302,9 @@ class Other(Fixed):
         lambda: settings(first=changed_network(lambda n: n.classifier.bias[1].add_(1e-6))),
     ],
     ids=[
-        "option", "protocol", "weight", "buffer", "classifier", "no classifier", "pixel", "label value",
-        "statistics", "channels", "cut of files", "label", "split", "comparison", "other comparison",
+        "option", "protocol", "version", "weight", "buffer", "classifier", "no classifier", "pixel",
+        "label value", "statistics", "channels", "cut of files", "label", "split", "comparison",
+        "other comparison",
     ],
 )  # fmt: skip
 def test_settings_change_with_all_that_numbers_depend_on(changed):
@@ -419,3 +432,45 @@ def test_a_real_protocol_from_images_to_rows(data, target, network):
     guess = target.labels("train")[nearest]
     expected = (guess == target.labels("test")).double().mean().item()
     assert next(r.value for r in rows if r.metric == "top1") == pytest.approx(expected)
+
+
+# ---------------------------------------------------------------------------------------- images and labels
+
+
+def images_of(target):
+    return ImageDigests().of_target(target)
+
+
+def folder_target(folder, place="", label=0):
+    """A target of image files, by name alone."""
+    split = ImageFiles.of(folder, ["a.png", "b.png"], {"y": torch.tensor([0, label])}, {})
+    data = SimpleNamespace(image_sets={"source": dict.fromkeys(SPLITS, split)})
+    return Target("toy", data, "source", "y", place)
+
+
+def test_the_digest_of_images_is_of_pixels_labels_and_an_own_folders_place(tmp_path):
+    same = images_of(Target("another name", make_data(seed=4, batch_size=7), "source", "digit"))
+    digests = [
+        images_of(Target("digit", make_data(), "source", "digit")),
+        images_of(changed_target(one_pixel)),
+        images_of(changed_target(one_label)),
+        images_of(Target("digit", make_data(), "source", "source")),
+        images_of(folder_target(tmp_path)),
+        images_of(folder_target(tmp_path, label=1)),
+        images_of(folder_target(tmp_path, place="B")),
+        images_of(folder_target(tmp_path, place="C")),
+    ]
+    assert digests[0] == same
+    assert len(set(digests)) == len(digests)
+    assert images_of(folder_target(tmp_path / "moved")) == images_of(folder_target(tmp_path))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_protocols_of_one_class_an_image_are_not_applicable_to_several(several, tmp_path):
+    single = KNearestNeighbours(neighbours=[1], temperatures=[None], refit=False)
+    few = FewShot(ways=2, shots=[1], queries=1, episodes=2)
+    target = folder_target(tmp_path)
+    if several:
+        target.data.image_sets["source"]["train"].labels["y"] = torch.zeros(2, 3, dtype=torch.int8)
+    expected = {"knn": single} if several else {"knn": single, "few_shot": few}
+    assert applicable({"knn": single, "few_shot": few}, target) == expected

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ctc_lightning.evaluation.results import COLUMNS, ResultsTable, Row
+from ctc_lightning.evaluation.results import COLUMNS, NO_EPOCH, ResultsTable, Row, target_names
 
 OLD_COLUMNS = ("run", "method", "seed", "epoch", "step", "protocol", "target", "metric", "value")
 
@@ -65,16 +65,74 @@ def test_texts_come_back_with_commas_quotes_and_line_ends(table):
 # --------------------------------------------------------------------------------------------- what gives way
 
 
-def test_rows_are_added_below_and_a_unit_is_replaced_as_a_whole(table):
+def test_rows_are_added_below_and_the_same_measurement_is_replaced_as_a_whole(table):
     table.put([row(metric="top1"), row(metric="val_top1")])
     table.put([row(epoch=4), row(protocol="logreg"), row(target="fine")])
-    table.put([row(metric="failed", value=math.nan)])
+    table.put([row(metric="ece")])
     assert [(r.unit, r.metric) for r in table.rows()] == [
         ((4, "knn", "hue"), "top1"),
         ((3, "logreg", "hue"), "top1"),
         ((3, "knn", "fine"), "top1"),
-        ((3, "knn", "hue"), "failed"),
+        ((3, "knn", "hue"), "ece"),
     ]
+
+
+FAILURE = row(metric="failed", value=math.nan)
+OF_B, OF_C = row(images="B", settings="s1"), row(images="C", settings="s2")
+
+
+@pytest.mark.parametrize(
+    ("written", "current"),
+    [
+        ([row(settings="s1"), row(settings="s2")], [1]),
+        ([row(settings="s1"), row(settings="s2"), row(settings="s1")], [2]),
+        ([OF_B, OF_C], [0, 1]),
+        ([OF_B, OF_C, OF_B._replace(settings="s3")], [1, 2]),
+        ([OF_B._replace(target="source"), OF_C._replace(target="source")], [1]),
+        ([row(settings="s1"), row(images="B", settings="s2")], [1]),
+        ([row(settings="s1"), FAILURE], [0, 1]),
+        ([row(settings="s1"), FAILURE._replace(settings="s2")], [1]),
+        ([FAILURE, row(settings="s1")], [1]),
+        ([FAILURE, FAILURE._replace(note="another reason")], [1]),
+        ([row(settings="s1"), row(settings="s2", epoch=4), row(settings="s2", protocol="logreg")], [0, 1, 2]),
+    ],
+    ids=[
+        "other settings", "measured again", "other images", "each images' own", "the source has one",
+        "an older version's", "a failure is no number", "of other weights", "mended", "failed again",
+        "other units",
+    ],
+)  # fmt: skip
+def test_nothing_measured_is_lost_and_the_latest_is_current(written, current, table):
+    for one in written:
+        table.put([one])
+    assert all(same(a, b) for a, b in zip(table.rows(), [written[i] for i in current], strict=True))
+    kept = {(r.settings, r.images, r.metric) for r in table.all_rows() if r.metric != "failed"}
+    assert kept == {(r.settings, r.images, r.metric) for r in written if r.metric != "failed"}
+
+
+def test_a_failure_of_no_single_epoch_has_an_empty_cell(table):
+    table.put([row(epoch=NO_EPOCH, metric="failed")._replace(step=NO_EPOCH)])
+    with table.path.open(newline="") as file:
+        (cells,) = csv.DictReader(file)
+    assert (cells["epoch"], cells["step"]) == ("", "")
+    (read,) = table.rows()
+    assert (read.epoch, read.step) == (NO_EPOCH, NO_EPOCH)
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        ([row(), row(epoch=4)], {("hue", ""): "hue"}),
+        ([row(images="1a2b3c"), row(epoch=4)], {("hue", "1a2b3c"): "hue", ("hue", ""): "hue"}),
+        (
+            [row(images="1a2b3c"), row(images="9f8e7d"), row(images="1a2b3c", target="fine")],
+            {("hue", "1a2b3c"): "hue [1a2b]", ("hue", "9f8e7d"): "hue [9f8e]", ("fine", "1a2b3c"): "fine"},
+        ),
+    ],
+    ids=["no digest", "one digest", "two digests"],
+)
+def test_targets_of_one_name_and_other_images_are_told_apart(rows, names):
+    assert target_names(rows) == names
 
 
 @pytest.mark.parametrize(("epoch", "kept"), [(-1, []), (0, [0]), (1, [0]), (2, [0, 2]), (9, [0, 2])])

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.evaluation.results import SOURCE
 
 # They say how images are read, not which
 _HOW = ("name", "cache_dir", "num_workers", "eval_batch_size", "resplit")
@@ -109,7 +110,7 @@ class DataOptions:
                 f"{self.prefix}name={name} names one data set, and there are {len(configs)} "
                 f"({', '.join(others)}); evaluate it by itself."
             )
-        if name is not None and (name in (*own_labels, *data_sets()) or "/" in str(name)):
+        if name is not None and (name in ("own", SOURCE, *own_labels, *data_sets()) or "/" in str(name)):
             raise ValueError(
                 f"{self.prefix}name={name} is a data set or a label of the run, or has a slash; choose "
                 "another name."

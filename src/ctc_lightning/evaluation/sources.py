@@ -184,7 +184,7 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
     own = None
     options = _data_options(cfg)
     same = not options.ask_for_other_images(config["data"])
-    source: Any = OmegaConf.to_container(cfg.source)
+    source: Any = OmegaConf.to_container(cfg.source, resolve=True)
     if first.expected is None or not is_external(cfg.target, config["data"]["name"] if same else None):
         own = _own_data(json.dumps(config["data"]), json.dumps(source), trust=cfg.trust)
         expected = first.expected or own.network_input
@@ -215,7 +215,7 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
 
 def _data_options(cfg: DictConfig, **fit: Any) -> DataOptions:
     """As configured; ``fit``: how published accuracy cut the images."""
-    given, defaults = (OmegaConf.to_container(cfg[node]) for node in ("data", "data_defaults"))
+    given, defaults = (OmegaConf.to_container(cfg[node], resolve=True) for node in ("data", "data_defaults"))
     return DataOptions(given, {**defaults, **fit})  # type: ignore[arg-type,dict-item]
 
 

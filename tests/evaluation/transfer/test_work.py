@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import time
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,7 +16,8 @@ from ctc_lightning.analysis import load_runs
 from ctc_lightning.analysis.frames.trade_off import curves
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data import Digits
-from ctc_lightning.evaluation.results import FAILED, ResultsTable
+from ctc_lightning.evaluation.results import FAILED, NO_EPOCH, ResultsTable
+from ctc_lightning.evaluation.sources import _own_data
 from ctc_lightning.networks import create_backbone
 from ctc_lightning.training.training_lock import is_in_training, training_lock
 from ctc_lightning.transfer import transfer
@@ -114,12 +116,77 @@ def test_another_protocol_uses_the_features_that_were_kept(run_dir, monkeypatch)
     assert {row.protocol for row in rows(run_dir)} == {"classifier", "whitened", "standardised"}
 
 
-def test_other_options_replace_the_old_numbers(run_dir):
+def chosen(rows):
+    return [row.chosen for row in rows if (row.protocol, row.metric) == ("whitened", "top1")]
+
+
+def test_numbers_of_other_options_are_current_and_the_old_ones_stay(run_dir, caplog, monkeypatch):
+    """And become current again when they are asked for, without another measurement."""
+    other = "protocol.whitened.strengths=[1e6]"
     evaluate(f"run={run_dir}", *WHITENED)
-    evaluate(f"run={run_dir}", *WHITENED, "protocol.whitened.strengths=[1e6]")
+    before = chosen(rows(run_dir))
+    with caplog.at_level("INFO", logger="ctc_lightning"):
+        evaluate(f"run={run_dir}", *WHITENED, other)
     assert measured(run_dir) == ALL
-    chosen = {row.chosen for row in rows(run_dir) if row.protocol == "whitened"}
-    assert chosen == {"lambda=1e+06"}
+    assert chosen(rows(run_dir)) == ["lambda=1e+06"] * 4
+    assert chosen(ResultsTable(run_dir / "results.csv").all_rows()) == [*before, *["lambda=1e+06"] * 4]
+    assert caplog.text.count("whitened on digit: there are numbers of other settings") == 1
+    monkeypatch.setattr("ctc_lightning.evaluation.evaluator.measure", None)
+    for options, expected in (([], before), ([other], ["lambda=1e+06"] * 4)):
+        assert evaluate(f"run={run_dir}", *WHITENED, *options) == []
+        assert chosen(rows(run_dir)) == expected
+        frame = load_runs([run_dir])
+        shown = frame[(frame["protocol"] == "whitened") & (frame["metric"] == "top1")]
+        assert list(shown["chosen"]) == expected
+
+
+def test_another_version_of_a_protocols_code_measures_anew(run_dir, monkeypatch):
+    evaluate(f"run={run_dir}", *WHITENED)
+    before = {row.unit: row.settings for row in rows(run_dir)}
+    monkeypatch.setattr("ctc_lightning.evaluation.LogisticRegressionProbe.version", 2)
+    evaluate(f"run={run_dir}", *WHITENED)
+    after = {row.unit: row.settings for row in rows(run_dir)}
+    assert {unit[1] for unit in before if before[unit] != after[unit]} == {"whitened"}
+    assert set(before.values()) < {row.settings for row in ResultsTable(run_dir / "results.csv").all_rows()}
+
+
+def test_a_table_of_an_older_version_is_read_and_measured_again(run_dir):
+    evaluate(f"run={run_dir}", *WHITENED)
+    table = ResultsTable(run_dir / "results.csv")
+    old = [row._replace(settings="of an older version", images="", value=0.0) for row in table.rows()]
+    table.keep(lambda row: False)
+    table.put(old)
+    assert list(load_runs([run_dir])["value"]) == [0.0] * len(old)
+    assert evaluate(f"run={run_dir}", *WHITENED) == []
+    assert measured(run_dir) == ALL
+    assert {row.images == "" for row in rows(run_dir)} == {False}
+    assert set(old) < set(table.all_rows())
+
+
+@pytest.fixture
+def several_classes(monkeypatch):
+    """Digits with a further label, of which an image may have several classes."""
+
+    def make(self):
+        sets = read(self)
+        self.collection = SimpleNamespace(metric="map_11_point")
+        for images in sets["source"].values():
+            images.labels["several"] = torch.nn.functional.one_hot(images.labels["digit"], 10).to(torch.int8)
+        return sets
+
+    read = Digits.make
+    _own_data.cache_clear()
+    monkeypatch.setattr(Digits, "make", make)
+    monkeypatch.setattr(Digits, "targets", {"several": "source"})
+    yield
+    _own_data.cache_clear()
+
+
+def test_what_does_not_apply_to_several_classes_is_said_and_is_no_failure(several_classes, run_dir, caplog):
+    with caplog.at_level("INFO", logger="ctc_lightning"):
+        assert evaluate(f"run={run_dir}", "protocol=[whitened,few_shot,scores]", "target=several") == []
+    assert {row.protocol for row in rows(run_dir)} == {"classifier", "whitened"}
+    assert caplog.text.count("few_shot, scores: not applicable to several, as its images may have") == 1
 
 
 def test_another_checkpoint_under_an_old_name_is_measured_anew(run_dir):
@@ -227,12 +294,17 @@ def test_a_half_written_checkpoint_stands_in_the_table_until_it_is_whole(run_dir
     assert FAILED not in {row.metric for row in rows(run_dir)}
 
 
-def test_a_target_that_is_not_here_does_not_stop_the_others(run_dir, tmp_path):
+def test_a_target_that_is_not_here_does_not_stop_the_others(run_dir, tmp_path, caplog):
     (failure,) = evaluate(
         f"run={run_dir}", "target=[cinic10,digit]", f"paths.data={tmp_path}/data", *WHITENED
     )
     assert failure.target == "cinic10"
     assert "does not exist; download" in failure.note
+    assert str(tmp_path / "data" / "cinic10") in failure.note
+    frame = pd.read_csv(run_dir / "results.csv")
+    assert frame.loc[frame["metric"] == FAILED, ["epoch", "step"]].isna().all(axis=None)
+    assert "epoch -1" not in caplog.text
+    assert {row.epoch for row in load_runs([run_dir]).itertuples() if row.target == "cinic10"} == {NO_EPOCH}
     assert failure.note in {row.note for row in rows(run_dir)}
     assert measured(run_dir) == ALL
 

@@ -414,6 +414,22 @@ def test_a_target_that_is_not_there_is_refused_before_training(targets, problem,
         make(targets=targets).setup(trainer, module, "fit")
 
 
+@pytest.mark.parametrize("targets", [None, "own", "digit", "source"], ids=str)
+def test_an_option_that_no_target_reads_is_refused_before_training(targets, make, trainer, module):
+    message = r"^callbacks\.transfer_probe\.data\.num_test=40 is for targets that are other data sets"
+    with pytest.raises(ValueError, match=message):
+        make(targets=targets, data={"num_test": 40}).setup(trainer, module, "fit")
+
+
+def test_options_make_the_runs_own_data_set_another_one(make, trainer, module):
+    callback = make(targets="digits/digit", data={"num_test": 40})
+    callback.setup(trainer, module, "fit")
+    callback.probe(trainer, module, finished=0)
+    found = {(row.target, row.n) for row in callback.results.rows() if row.protocol == "first"}
+    assert {target for target, _ in found} == {"digits/digit"}
+    assert len(callback._targets[0].labels("test")) == 40
+
+
 @pytest.mark.parametrize("targets", [None, "own", ["digit"], "digit"], ids=str)
 def test_the_labels_of_the_runs_own_data(targets, make, trainer, module):
     callback = make(targets=targets)
