@@ -15,7 +15,7 @@ from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.evaluation.results import SOURCE
 
 # They say how images are read, not which
-_HOW = ("name", "cache_dir", "num_workers", "eval_batch_size", "resplit")
+_HOW = ("cache_dir", "num_workers", "eval_batch_size", "resplit")
 
 
 @dataclass(frozen=True)

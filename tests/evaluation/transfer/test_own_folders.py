@@ -186,6 +186,7 @@ def test_fewer_images_do_not_replace_all_of_them(run_dir, evaluate):
         ({"num_test": 3}, {"root": "A", "num_test": 3}, False),
         ({"num_workers": 3, "cache_dir": "x"}, {"root": "A"}, False),
         ({"crop_share": 0.5}, {"root": "A"}, False),  # images in memory have none
+        ({"root": "A", "name": "pets"}, {"root": "A"}, True),
     ],
     ids=str,
 )
