@@ -22,6 +22,7 @@ from torch import distributed as dist
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import launch, plain_errors, refuse_unused
+from ctc_lightning.cli.option_types import check_types
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks.eval_mode import evaluating
 from ctc_lightning.networks.pretrained_network import PretrainedNetwork
@@ -106,6 +107,7 @@ def instantiate_all(parts: DictConfig | None) -> dict[str, Any]:
 
 def check_numbers(cfg: DictConfig) -> None:
     """Refuse what torch and Lightning would fail on less clearly."""
+    check_types(cfg)
     limits = {"seed": 0, "num_threads": 1, "data.batch_size": 1, "data.eval_batch_size": 1}
     limits |= {
         "trainer.max_epochs": 1,
@@ -119,6 +121,8 @@ def check_numbers(cfg: DictConfig) -> None:
             raise ValueError(f"{key} is {value}; give a whole number of at least {least}, below 2^32.")
     if cfg.optim.optimizer is None:
         raise ValueError("optim.optimizer is null; name one, for example optim=sgd.")
+    if cfg.trainer.get("barebones"):
+        raise ValueError("trainer.barebones is true, which excludes logs and checkpoints; leave it out.")
     if cfg.trainer.get("overfit_batches"):
         raise ValueError(
             f"trainer.overfit_batches is {cfg.trainer.overfit_batches}, which replaces the data's sampler; "

@@ -42,7 +42,7 @@ def test_what_a_run_does_not_have_is_listed(run_dir):
 def test_a_folder_without_checkpoints_and_a_choice_of_a_file_are_refused(run_dir, tmp_path):
     with pytest.raises(ValueError, match=re.escape(f"checkpoint={tmp_path} holds no checkpoints/*.ckpt")):
         find_checkpoint(tmp_path, None)
-    with pytest.raises(ValueError, match="which=best says nothing"):
+    with pytest.raises(ValueError, match="which=best has no effect"):
         find_checkpoint(run_dir / "checkpoints" / "last.ckpt", "best")
 
 

@@ -1,6 +1,5 @@
 """Turn what Hydra, OmegaConf and our constructors raise into one clear sentence."""
 
-import inspect
 import os
 import re
 import shlex
@@ -21,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.cli.option_types import parameters
 from ctc_lightning.cli.overrides import literal, quoted
 from ctc_lightning.files.atomic_write import RERUN, WriteError
 
@@ -142,7 +142,7 @@ def _explain_instantiation(error: InstantiationException) -> str:
     sentence = " ".join(str(cause).split())
     target = re.search(r"target '(\S+)'", text)
     if target and (word := re.search(r"unexpected keyword argument '(\w+)'", sentence)):
-        nearest = _nearest(word[1], _parameters(get_object(target[1])))
+        nearest = _nearest(word[1], parameters(get_object(target[1])))
         sentence = f"{target[1]} does not take {word[1]}; {nearest}leave it out."
     elif "No supported gpu backend" in sentence:  # Lightning's
         sentence = "trainer.accelerator is gpu, and torch sees no GPU; take trainer=cpu or ddp_sim"
@@ -155,12 +155,6 @@ def _with_place(sentence: str, text: str) -> str:
     """Add the key that ``text`` names in OmegaConf's manner."""
     key = re.search(r"full_key: (\S+)", text)
     return f"{sentence.partition(' full_key: ')[0].rstrip('.')} (in {key[1]})." if key else sentence
-
-
-def _parameters(target: Any) -> set[str]:
-    """What a function, or a class and its bases, can be given by name."""
-    called = target.__mro__ if inspect.isclass(target) else [target]
-    return {name for one in called for name in inspect.signature(one).parameters}
 
 
 def _nearest(word: str, options: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data.class_names import difference, reorder
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
@@ -121,11 +122,20 @@ def _refuse_unused(cfg: DictConfig, chosen: str) -> None:
         "watch": ("checkpoint", "network.backbone") if cfg.watch else (),
         **{f"input.{k}": ("run", "checkpoint") for k, value in cfg.input.items() if value is not None},
         **{f"source.{k}": ("network.backbone",) for k, value in cfg.source.items() if value is not None},
-        "network.pretrained": ("run", "checkpoint") if cfg.network.pretrained else (),
+        **{f"network.{key}": ("run", "checkpoint") for key in _changed(cfg.network)},
     }
     for option, useless in given.items():
         if chosen in useless:
-            raise ValueError(f"{option} says nothing to {chosen}=…, which would ignore it; leave it out.")
+            raise ValueError(f"{option} has no effect with {chosen}=…; leave it out.")
+
+
+def _changed(network: DictConfig) -> list[str]:
+    """Options of a baseline's network that are not as in ``conf/network/any.yaml``."""
+    default: Any = OmegaConf.load(config_dir() / "network" / "any.yaml")
+    default.projector = OmegaConf.load(config_dir() / "projector" / "linear.yaml")
+    then: Any = OmegaConf.to_container(default)
+    now: Any = OmegaConf.to_container(network, resolve=False)
+    return [key for key in now if key in then and now[key] != then[key] and key != "backbone"]
 
 
 def _baseline(cfg: DictConfig) -> str:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import launch, plain_errors
+from ctc_lightning.cli.option_types import check_types
 from ctc_lightning.export.card import model_card
 from ctc_lightning.export.format import Format
 from ctc_lightning.export.record import run_of
@@ -74,6 +75,7 @@ def run(cfg: DictConfig) -> None:
     """One export."""
     with plain_errors("export"):
         set_up_console()
+        check_types(cfg)
         export(cfg, HydraConfig.get().runtime.choices["format"])
 
 

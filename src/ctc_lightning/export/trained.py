@@ -88,9 +88,7 @@ def find_checkpoint(path: Path, which: str | int | None) -> Path:
     """
     if not path.is_dir():
         if which is not None:
-            raise ValueError(
-                f"which={which} says nothing to checkpoint={path}, which is no directory; leave it out."
-            )
+            raise ValueError(f"which={which} has no effect with checkpoint={path}, a file; leave it out.")
         return path
     there = {file.stem: file for file in find_checkpoints(path)}
     name = f"epoch_{which:03d}" if isinstance(which, int) else (which or "last")

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, ListConfig
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import launch, plain_errors
+from ctc_lightning.cli.option_types import check_types
 from ctc_lightning.evaluation.evaluate import evaluate_all
 from ctc_lightning.evaluation.protocol import Protocol
 from ctc_lightning.evaluation.results import Row
@@ -64,6 +65,7 @@ def run(cfg: DictConfig) -> None:
     """One evaluation; exit code 1 if something failed."""
     with plain_errors("information"):
         set_up_console()
+        check_types(cfg)
         if cfg.num_threads is not None:
             torch.set_num_threads(cfg.num_threads)
         if information(cfg):

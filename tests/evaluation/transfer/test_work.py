@@ -387,9 +387,9 @@ def test_watching_ends_with_a_run_that_is_killed(program, tmp_path):
         (["network.backbone=cifar/resnet8"], "has no published weights"),
         (["run=nowhere", "protocol=[]"], "there is no protocol; choose some"),
         (["run=nowhere", "device=gpu"], "device=gpu cannot be used"),
-        (["run=nowhere", "input.image_size=32"], "input.image_size says nothing to run="),
-        (["run=nowhere", "output=here"], "output says nothing to run="),
-        (["checkpoint=nowhere.ckpt", "watch=true"], "watch says nothing to checkpoint="),
+        (["run=nowhere", "input.image_size=32"], "input.image_size has no effect with run="),
+        (["run=nowhere", "output=here"], "output has no effect with run="),
+        (["checkpoint=nowhere.ckpt", "watch=true"], "watch has no effect with checkpoint="),
         (["network.backbone=timm/resnet18"], "there is no target: a plain backbone has no labels of its own"),
     ],
 )

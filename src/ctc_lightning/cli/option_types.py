@@ -1,0 +1,81 @@
+"""Compare the configuration's values with the types that constructors annotate, and name the option."""
+
+import inspect
+import math
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from ctc_lightning.cli.configuration import config_dir
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
+
+
+def check_types(cfg: DictConfig) -> None:
+    """Refuse values of another type: Python takes text for true, and nan for no number it could compare.
+
+    Args:
+        cfg: the composed configuration of the program that Hydra runs.
+
+    Raises:
+        ValueError: names the option, its value and what it can be.
+    """
+    for key, value, types in [*_of_program(cfg), *_of_parts(cfg)]:
+        if float in types:
+            types.discard(int)
+        if not any(_is(value, one) for one in types):
+            words = " or ".join(word for one, word in _WORDS.items() if one in types)
+            raise ValueError(f"{key} is {value}; it must be {words}.")
+
+
+def parameters(target: Any) -> dict[str, Any]:
+    """What a function, or a class and its bases, can be given by name, and the annotation of each."""
+    found: dict[str, Any] = {}
+    for called in reversed(target.__mro__) if inspect.isclass(target) else [target]:
+        try:
+            signature = inspect.signature(called, eval_str=True)
+        except NameError:  # a type that is imported only for type checkers
+            signature = inspect.signature(called)
+        found |= {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    return found
+
+
+def _is(value: Any, wanted: type) -> bool:
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+
+
+def _of_program(cfg: DictConfig) -> Iterator[tuple[str, Any, set[type]]]:
+    """The options at the top that are true or false by default."""
+    name = HydraConfig.get().job.config_name if HydraConfig.initialized() else "train"
+    for file in (f"{name}.yaml", "evaluation/default.yaml"):
+        defaults: Any = OmegaConf.to_container(OmegaConf.load(config_dir() / file))
+        for key in defaults:
+            if isinstance(defaults[key], bool) and key in cfg:
+                yield key, cfg[key], {bool}
+
+
+def _of_parts(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, set[type]]]:
+    """The options of constructors whose annotation has no type but those that YAML has."""
+    try:
+        annotations = parameters(get_object(node._target_)) if "_target_" in node else {}
+    except (ImportError, ValueError):  # a package that is missing, a function of C: instantiation says more
+        annotations = {}
+    for key in map(str, node):
+        if OmegaConf.is_missing(node, key):
+            continue
+        if types := _plain_types(annotations.get(key)):
+            yield f"{prefix}{key}", node[key], types
+        elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
+            yield from _of_parts(node[key], f"{prefix}{key}.")
+
+
+def _plain_types(annotation: Any) -> set[type]:
+    """The types of a union of plain types; none for any other annotation."""
+    types = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
+    return types if types <= _WORDS.keys() else set()
