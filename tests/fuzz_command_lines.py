@@ -30,14 +30,13 @@ LEFT_OUT = {
     "trainer": {"ddp_sim", "ddp", "gpu", "multi_node", "slurm"},
     "logger": {"wandb"},
     "protocol": {"finetune"},
-    "callbacks": {"none"},  # has no probe to switch off
     "format": {"timm", "torchvision"},  # do not have the backbone
 }
 EMBEDDED = {"digits", "glyphs"}
 GROUPS = {
-    "train": ["data", "network", "optim", "model", "trainer", "callbacks", "logger", "data/augmentation"],
+    "train": ["data", "network", "optim", "model", "trainer", "logger", "data/augmentation"],
     "transfer": ["protocol"],
-    "information": ["estimator@xt", "estimator@ty", "x"],
+    "information": ["estimator@xt", "estimator@ty", "input_view"],
     "export": ["format"],
 }
 # Options that reach beyond this machine, cost too much, or say where files are

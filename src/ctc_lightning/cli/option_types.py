@@ -12,11 +12,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.cli.configuration import config_dir
 
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", NoneType: "null"}
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    NoneType: "null",
+}
 
 
 def check_types(cfg: DictConfig) -> None:
-    """Refuse values of another type: Python takes text for true, and nan for no number it could compare.
+    """Refuse values of another type, infinity and NaN: Python takes text for true, and NaN passes all checks.
 
     Args:
         cfg: the composed configuration of the program that Hydra runs.
@@ -46,7 +52,7 @@ def parameters(target: Any) -> dict[str, Any]:
 
 def _is(value: Any, wanted: type) -> bool:
     if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
 
 
@@ -71,6 +77,8 @@ def _of_parts(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, se
             continue
         if types := _plain_types(annotations.get(key)):
             yield f"{prefix}{key}", node[key], types
+        elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], float):
+            yield f"{prefix}{key}", node[key], {float}
         elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
             yield from _of_parts(node[key], f"{prefix}{key}.")
 
