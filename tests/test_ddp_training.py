@@ -3,9 +3,6 @@
 This file is also the program that trains: ``python test_ddp_training.py FOLDER``; Lightning starts rank 1.
 """
 
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning.callbacks import LambdaCallback
 from torch.nn import BatchNorm2d
 
+import programs
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
@@ -82,19 +80,8 @@ def ranks(tmp_path_factory):
     """What both ranks saw of every run."""
     folder = tmp_path_factory.mktemp("ranks")
     train(RESUMED, ONE, save=folder / "one.ckpt")
-    program = subprocess.Popen(
-        [sys.executable, __file__, str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        _, errors = program.communicate(timeout=300)
-    finally:
-        if program.poll() is None:
-            os.killpg(program.pid, signal.SIGKILL)  # rank 1 too
-    assert program.returncode == 0, errors
+    done = programs.run(__file__, folder)
+    assert done.returncode == 0, done.stderr
     seen = {
         name: [torch.load(folder / f"{name} {rank}.pt") for rank in (0, 1)] for name in (*RUNS, "resumed")
     }

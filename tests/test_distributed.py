@@ -4,8 +4,6 @@ This file is also the program of each process: ``python test_distributed.py RANK
 B: rows of one rank, N: rows of all, D: projection
 """
 
-import os
-import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
+import programs
 from ctc_lightning.batch import Batch
 from ctc_lightning.contrast import NCE
 from ctc_lightning.distributed import gather, rank, world_size
@@ -106,12 +105,8 @@ def observe():
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What both ranks saw."""
-    folder, environment = tmp_path_factory.mktemp("ranks"), {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, __file__]
-    ranks = [
-        subprocess.Popen([*command, str(r), str(folder)], stderr=subprocess.PIPE, text=True, env=environment)
-        for r in RANKS
-    ]
+    folder = tmp_path_factory.mktemp("ranks")
+    ranks = [programs.start(__file__, r, folder) for r in RANKS]
     errors = [process.communicate(timeout=120)[1] for process in ranks]
     assert [process.returncode for process in ranks] == [0, 0], "\n".join(errors)
     return [torch.load(folder / f"{r}.pt", weights_only=False) for r in RANKS]

@@ -4,8 +4,6 @@ This file is also a module of two ranks: ``+callbacks.watch._target_=test_host_s
 """
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import programs
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
@@ -169,20 +168,8 @@ def test_a_training_step_asks_for_no_value(model, tmp_path):
 def test_a_step_of_two_ranks_asks_for_no_value(model, tmp_path):
     """They exchange keys, labels and image numbers; as with ``trainer=ddp``, DDP looks for no idle heads."""
     watch = "+callbacks.watch._target_=test_host_sync.NoQuestions"
-    command = [sys.executable, "-m", "ctc_lightning.train", *SMALL, *MODELS[model].split(), "trainer=ddp_sim"]
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    ended = subprocess.run(
-        [
-            *command,
-            "data.batch_size=8",
-            watch,
-            "trainer.strategy.find_unused_parameters=false",
-            f"hydra.run.dir={tmp_path}",
-        ],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    overrides = [*SMALL, *MODELS[model].split(), "trainer=ddp_sim", "data.batch_size=8", watch]
+    overrides += ["trainer.strategy.find_unused_parameters=false", f"hydra.run.dir={tmp_path}"]
+    ended = programs.run("train", *overrides, PYTHONPATH=paths)
     assert ended.returncode == 0, ended.stderr

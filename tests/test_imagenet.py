@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from timm.data import ImageNetInfo
 
+import programs
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.key_encoder import MomentumEncoder
 from ctc_lightning.train import build
@@ -60,28 +59,14 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def program(root):
-    """A function: start one of our programs, wait for its end and for that of the ranks that it started."""
+    """A function: run one of our programs on the data."""
     here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": here}
-    alone |= {"CTC_DATA": str(root), "CTC_CACHE": str(root / "cache")}
 
     def run(module, *arguments):
-        command = [sys.executable, "-m", f"ctc_lightning.{module}", *map(str, arguments)]
-        process = subprocess.Popen(
-            command,
-            cwd=root,
-            env=os.environ | alone,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
+        done = programs.run(
+            module, *arguments, cwd=root, PYTHONPATH=here, CTC_DATA=str(root), CTC_CACHE=str(root / "cache")
         )
-        try:
-            said, _ = process.communicate(timeout=300)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-        return process.returncode, said
+        return done.returncode, done.stdout + done.stderr
 
     return run
 

@@ -1,15 +1,14 @@
 """From a folder of one's own images to a trained network, by the real program on two processes."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+
+import programs
 
 CLASSES = ["daisy", "rose", "tulip"]
 NUM_TRAIN = 43
@@ -26,21 +25,8 @@ SHORT = [
 
 
 def program(folder, *arguments):
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "CTC_CACHE": str(folder / "cache"),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "ctc_lightning.train", *SHORT, f"data.root={folder / 'photos'}", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    root, cache = f"data.root={folder / 'photos'}", str(folder / "cache")
+    return programs.run("train", *SHORT, root, *arguments, cwd=folder, CTC_CACHE=cache)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The report's command: what it prints, what it writes, and how it fails."""
 
-import subprocess
-import sys
 import time
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -11,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import programs
 from ctc_lightning import report
 from ctc_lightning.analysis.report import information_view, section, view
 
@@ -70,13 +69,7 @@ def quick(monkeypatch):
 
 
 def run_command(*arguments, folder):
-    return subprocess.run(
-        [sys.executable, "-m", "ctc_lightning.report", *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return programs.run("report", *arguments, cwd=folder)
 
 
 def test_the_command_prints_and_writes_the_report(runs, tmp_path):

@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +15,7 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
+import programs
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import train
 from ctc_lightning.training.callbacks import StopWhenDiverged
@@ -98,20 +97,8 @@ def run_here(run_dir, *overrides, probed=PROBED):
 
 def run_there(run_dir, *overrides):
     """Train in a process of its own, and return how it ended."""
-    command = [
-        sys.executable,
-        "-m",
-        "ctc_lightning.train",
-        *FAST,
-        *PROBED,
-        *overrides,
-        f"hydra.run.dir={run_dir}",
-    ]
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": paths}
-    return subprocess.run(
-        command, env=os.environ | alone, capture_output=True, text=True, timeout=120, check=False
-    )
+    return programs.run("train", *FAST, *PROBED, *overrides, f"hydra.run.dir={run_dir}", PYTHONPATH=paths)
 
 
 def same(one, other):

@@ -13,6 +13,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from torch import distributed
 
+import programs
 from ctc_lightning import train as program
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.training.resume import check_fits
@@ -38,13 +39,8 @@ PROTOCOLS = ["whitened", "standardised", "knn"]
 SHORT = ["debug=fast", "trainer.max_epochs=1", "callbacks.transfer_probe.targets=[hue]", "num_threads=1"]
 
 
-def run(folder, *arguments):
-    """The program, started in ``folder``."""
-    command = [sys.executable, "-m", "ctc_lightning.train", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
+def run(*arguments, cwd):
+    done = programs.run("train", *arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -69,7 +65,16 @@ def _threads():
 def finished(tmp_path_factory):
     """The default training on few images: its directory, and how the process ended."""
     folder = tmp_path_factory.mktemp("newcomer")
-    done = run(folder, "debug=fast", "num_threads=1")
+    done = subprocess.run(
+        [sys.executable, "-m", "ctc_lightning.train", "debug=fast", "num_threads=1"],
+        cwd=folder,
+        env=os.environ | programs.ALONE,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     (run_dir,) = folder.glob("runs/glyphs_ctc_queue/seed_0/*")
     return run_dir, done
 
@@ -185,7 +190,7 @@ def test_a_sweep_is_asked_for_anywhere_in_the_command(sweep):
 
 def test_a_sweep_over_processes_and_seeds(tmp_path):
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}/sweep"]
-    done = run(tmp_path, "-m", *launcher, *SHORT, "seed=3,4")
+    done = run("-m", *launcher, *SHORT, "seed=3,4", cwd=tmp_path)
     made = sorted(path.parent for path in tmp_path.rglob("results.csv"))
     assert all(f"Everything is in {run_dir}" in done.stdout for run_dir in made)
     assert done.stderr == ""
@@ -195,7 +200,7 @@ def test_a_sweep_over_processes_and_seeds(tmp_path):
 
 
 def test_two_processes_make_one_run(tmp_path):
-    run(tmp_path, "trainer=ddp_sim", "hydra.run.dir=run", *SHORT)
+    run("trainer=ddp_sim", "hydra.run.dir=run", *SHORT, cwd=tmp_path)
     table = results(tmp_path / "run")
     assert list(table) == COLUMNS
     assert not table.duplicated(["epoch", "protocol", "target", "metric"]).any()

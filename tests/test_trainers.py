@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from pytorch_lightning.plugins.environments import (
 )
 from pytorch_lightning.strategies import DDPStrategy
 
+import programs
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
@@ -158,29 +160,9 @@ def test_stages_that_use_all_heads_need_no_search(model, configuration):
 # --------------------------------------------------------------------------------------- real processes
 
 
-def start(command, folder, **environment):
-    """Its own process group, so that no rank outlives the test."""
-    alone = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=os.environ | alone | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def ended(*processes):
     """Exit codes and what was said."""
-    try:
-        said = [process.communicate(timeout=240)[0] for process in processes]
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+    said = ["".join(process.communicate(timeout=240)) for process in processes]
     return [process.returncode for process in processes], said
 
 
@@ -188,17 +170,27 @@ def ended(*processes):
 def late(tmp_path_factory):
     """A folder for PYTHONPATH: rank 1 begins in another second than rank 0."""
     folder = tmp_path_factory.mktemp("late")
-    wait = "time.sleep(1.1 * int(os.environ.get('RANK') or os.environ.get('SLURM_PROCID') or 0))"
+    wait = "time.sleep(1.1 * int(os.environ.get('RANK') or 0))"
     (folder / "sitecustomize.py").write_text(f"import os, time\n{wait}\n")
-    return os.pathsep.join([str(folder), str(Path(__file__).parent)])
+    return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
 
 
 def test_torchrun_starts_two_ranks_of_one_run(tmp_path, late):
     """Each composes its configuration by itself, and rank 1 a second later: the directory is the same."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [*torchrun, "-m", "ctc_lightning.train", *SHORT, "trainer=ddp", *ON_CPU, "trainer.devices=2"]
-    (code,), (said,) = ended(start(command, tmp_path, PYTHONPATH=late))
-    assert code == 0, said
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | programs.ALONE | {"PYTHONPATH": late},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    said = done.stdout
+    assert done.returncode == 0, said
     (run_dir,) = tmp_path.glob("runs/glyphs_ctc_queue/seed_0/*")
     assert said.count("Everything is in") == 1
     checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
@@ -207,8 +199,9 @@ def test_torchrun_starts_two_ranks_of_one_run(tmp_path, late):
     assert (keys_of_four_steps >= 0).all()
 
 
-def test_a_job_of_slurm_is_queued_again_and_goes_on_in_its_directory(tmp_path, late):
+def test_a_job_of_slurm_is_queued_again_and_goes_on_in_its_directory(tmp_path):
     """Two tasks, as srun starts them; SIGUSR1 reaches one of them in the first epoch."""
+    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/requeued\n')
@@ -217,12 +210,16 @@ def test_a_job_of_slurm_is_queued_again_and_goes_on_in_its_directory(tmp_path, l
     number = int(signal.SIGUSR1)
     yaml = f"_target_:test_resume.Signal,epoch:0,step:0,number:{number},rank:1"
     sized = ["trainer.devices=2", "trainer.num_nodes=1", "resume=auto", f"+callbacks.signal={{{yaml}}}"]
-    command = [sys.executable, "-m", "ctc_lightning.train", *SHORT, "trainer=slurm", *ON_CPU, *sized]
 
     def srun():
-        tasks = ({"SLURM_PROCID": rank, "SLURM_LOCALID": rank} for rank in "01")
-        given = {**JOB, "PATH": path, "PYTHONPATH": late}
-        return ended(*(start(command, tmp_path, **given, **task) for task in tasks))
+        tasks = []
+        for rank in "01":
+            given = {**JOB, "PATH": path, "PYTHONPATH": here, "SLURM_PROCID": rank, "SLURM_LOCALID": rank}
+            tasks.append(
+                programs.start("train", *SHORT, "trainer=slurm", *ON_CPU, *sized, cwd=tmp_path, **given)
+            )
+            time.sleep(1.1)  # rank 1 begins in another second than rank 0
+        return ended(*tasks)
 
     codes, said = srun()
     assert codes == [128 + number] * 2, said
@@ -237,11 +234,13 @@ def test_a_job_of_slurm_is_queued_again_and_goes_on_in_its_directory(tmp_path, l
 
 def test_a_batch_script_without_srun_goes_on_when_its_job_is_queued_again(tmp_path):
     """A command that stands in it twice is refused instead of replacing its first run."""
-    command = [sys.executable, "-m", "ctc_lightning.train", *SHORT]
     one = dict.fromkeys(("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"), "1")
     first = dict.fromkeys(("SLURM_PROCID", "SLURM_LOCALID"), "0")
     batch = {**JOB, **one, **first, "SLURM_STEP_ID": "", "ENVIRONMENT": "BATCH"}
-    outcomes = [ended(start(command, tmp_path, **batch, SLURM_RESTART_COUNT=count)) for count in "001"]
+    outcomes = [
+        ended(programs.start("train", *SHORT, cwd=tmp_path, **batch, SLURM_RESTART_COUNT=count))
+        for count in "001"
+    ]
     (run_dir,) = tmp_path.glob("runs/glyphs_ctc_queue/seed_0/*")
     assert [code for (code,), _ in outcomes] == [0, 2, 0], outcomes
     assert f"error: {run_dir} holds a run already;" in outcomes[1][1][0]

@@ -1,9 +1,7 @@
 """Mistakes: each ends before training, in one sentence that names what is wrong and what would be right."""
 
-import os
 import pickle
 import re
-import subprocess
 import sys
 
 import pytest
@@ -12,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+import programs
 from ctc_lightning.cli import errors as config_errors
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.errors import USERS_MISTAKES, explain, plain_errors, refuse_unused
@@ -238,12 +237,7 @@ def test_a_wrong_value_is_named_before_training(overrides, said, complaint):
     ],
 )
 def test_the_program_says_one_line_and_ends_with_exit_code_2(override, said, tmp_path):
-    command = [sys.executable, "-m", "ctc_lightning.train", *SMALL, override]
-    environment = {name: value for name, value in os.environ.items() if name != "HYDRA_FULL_ERROR"}
-    environment["OMP_NUM_THREADS"] = "1"
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = programs.run("train", *SMALL, override, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {said}")
     assert done.stderr.count("\n") == 1

@@ -1,7 +1,5 @@
 """The program as its user meets it, on a run that the real training left."""
 
-import os
-import subprocess
 import sys
 
 import pytest
@@ -9,6 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
+import programs
 from ctc_lightning import train as training
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.evaluation.results import ResultsTable
@@ -26,11 +25,7 @@ def run_dir(tmp_path_factory):
 
 
 def program(folder, *arguments):
-    command = [sys.executable, "-m", "ctc_lightning.export", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    return programs.run("export", *arguments, cwd=folder)
 
 
 def test_a_run_becomes_a_folder_with_weights_figures_and_commit(run_dir, tmp_path):

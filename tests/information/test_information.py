@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 
+import programs
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.evaluation.results import ResultsTable
 from ctc_lightning.information.__main__ import information, main
@@ -91,11 +92,11 @@ def test_what_is_asked_wrongly(run_dir):
         estimate(f"run={run_dir}", "folds=3.5")
 
 
-def test_the_command_on_a_run(run_dir, program):
-    done = program.run("information", f"run={run_dir}", *QUICK, cwd=run_dir.parent)
+def test_the_command_on_a_run(run_dir):
+    done = programs.run("information", f"run={run_dir}", *QUICK, cwd=run_dir.parent)
     assert done.returncode == 0, done.stderr
     assert "xt_noisy_channel/1" in done.stdout
-    done = program.run("information", f"run={run_dir}", "estimator@xt=[guess]", cwd=run_dir.parent)
+    done = programs.run("information", f"run={run_dir}", "estimator@xt=[guess]", cwd=run_dir.parent)
     assert done.returncode == 2
     assert done.stderr.startswith("error: estimator=guess does not exist; choose one of classifier, gaussian")
 

@@ -1,7 +1,5 @@
 """Sweeps of trainings that take a second each, as processes and in this one."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+import programs
 from ctc_lightning import train
 
 PROBE = "callbacks.transfer_probe"
@@ -24,20 +23,9 @@ def sweep(tmp_path):
     """A function: sweep in a process of its own; ``killed`` names a run and its epoch."""
 
     def run(*arguments, killed=None):
-        program = [str(KILLED)] if killed else ["-m", "ctc_lightning.train"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-        environment.pop("HYDRA_FULL_ERROR", None)
-        if killed:
-            environment |= {"KILL_RUN": killed[0], "KILL_EPOCH": str(killed[1])}
-        return subprocess.run(
-            [sys.executable, *program, "-m", *FAST, *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        program = str(KILLED) if killed else "train"
+        moment = {"KILL_RUN": killed[0], "KILL_EPOCH": str(killed[1])} if killed else {}
+        return programs.run(program, "-m", *FAST, *arguments, cwd=tmp_path, **moment)
 
     return run
 

@@ -12,6 +12,7 @@ import torch
 from filelock import FileLock
 from hydra import compose, initialize_config_dir
 
+import programs
 from ctc_lightning.analysis import load_runs
 from ctc_lightning.analysis.frames.trade_off import curves
 from ctc_lightning.cli.configuration import config_dir
@@ -246,9 +247,9 @@ def test_a_checkpoint_by_itself_gets_a_folder_of_its_own(run_dir, tmp_path):
 
 
 @pytest.mark.parametrize("killed_after", [0, 2])
-def test_a_killed_evaluation_goes_on_where_it_was(run_dir, killed_after, program):
+def test_a_killed_evaluation_goes_on_where_it_was(run_dir, killed_after):
     """SIGKILL at the start and after two moments: no lock stays, no row is lost, the end is the same."""
-    process = program.start("transfer", f"run={run_dir}", *WHITENED, cwd=run_dir.parent)
+    process = programs.start("transfer", f"run={run_dir}", *WHITENED, cwd=run_dir.parent)
     while (
         process.poll() is None
         and len({row.epoch for row in rows(run_dir) if row.protocol == "whitened"}) < killed_after
@@ -262,8 +263,8 @@ def test_a_killed_evaluation_goes_on_where_it_was(run_dir, killed_after, program
     assert set(kept) <= set(ALL)
 
 
-def test_two_processes_share_the_work_and_lose_nothing(run_dir, program):
-    both = [program.start("transfer", f"run={run_dir}", *WHITENED, cwd=run_dir.parent) for _ in range(2)]
+def test_two_processes_share_the_work_and_lose_nothing(run_dir):
+    both = [programs.start("transfer", f"run={run_dir}", *WHITENED, cwd=run_dir.parent) for _ in range(2)]
     said = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert measured(run_dir) == ALL
@@ -359,11 +360,11 @@ def test_watching_waits_for_a_run_in_training(run_dir, monkeypatch):
     assert measured(run_dir) == ALL
 
 
-def test_watching_ends_with_a_run_that_is_killed(program, tmp_path):
+def test_watching_ends_with_a_run_that_is_killed(tmp_path):
     """SIGKILL leaves "running" in provenance.json, but no lock."""
     run_dir = tmp_path / "run"
     endless = ["experiment=digits_ce", "trainer.max_epochs=100000", "callbacks.transfer_probe=null"]
-    training = program.start("train", *endless, f"hydra.run.dir={run_dir}", cwd=tmp_path)
+    training = programs.start("train", *endless, f"hydra.run.dir={run_dir}", cwd=tmp_path)
     while training.poll() is None and not list(run_dir.glob("checkpoints/epoch_001.ckpt")):
         time.sleep(0.05)
     assert training.poll() is None, training.communicate()
@@ -371,7 +372,7 @@ def test_watching_ends_with_a_run_that_is_killed(program, tmp_path):
     training.send_signal(signal.SIGKILL)
     training.communicate()
     assert json.loads((run_dir / "provenance.json").read_text())["status"] == "running"
-    watching = program.run("transfer", f"run={run_dir}", "watch=true", *WHITENED, cwd=tmp_path)
+    watching = programs.run("transfer", f"run={run_dir}", "watch=true", *WHITENED, cwd=tmp_path)
     assert watching.returncode == 0, watching.stderr
     assert "is no longer in training and has not finished; resume it" in watching.stdout + watching.stderr
     assert (1, "whitened", "digit") in measured(run_dir)
@@ -399,12 +400,12 @@ def test_bad_input_is_one_sentence(arguments, sentence, tmp_path, monkeypatch):
         evaluate(*arguments)
 
 
-def test_the_command_tells_what_it_measured_and_fails_with_one_sentence(run_dir, program):
-    done = program.run("transfer", f"run={run_dir}", *WHITENED, cwd=run_dir.parent)
+def test_the_command_tells_what_it_measured_and_fails_with_one_sentence(run_dir):
+    done = programs.run("transfer", f"run={run_dir}", *WHITENED, cwd=run_dir.parent)
     assert done.returncode == 0, done.stderr
     assert "ce, seed 0, epoch 3/3: whitened: source" in done.stdout
     assert f"All numbers: {run_dir}/results.csv" in done.stdout
-    done = program.run("transfer", f"run={run_dir}", "target=digitt", cwd=run_dir.parent)
+    done = programs.run("transfer", f"run={run_dir}", "target=digitt", cwd=run_dir.parent)
     assert done.returncode == 2
     assert done.stderr.startswith("error: there is no target digitt; did you mean digit or digits?")
     assert len(done.stderr.strip().splitlines()) == 1

@@ -6,9 +6,6 @@ Lightning starts rank 1.
 
 import logging
 import math
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +16,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import nn
 
+import programs
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data import Digits, Glyphs
 from ctc_lightning.evaluation import LogisticRegressionProbe, Measured, Protocol
@@ -484,19 +482,8 @@ def train(folder, where):
 def ranks(tmp_path_factory):
     """The folder of a run of two processes."""
     folder = tmp_path_factory.mktemp("ranks")
-    program = subprocess.Popen(
-        [sys.executable, __file__, str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        _, errors = program.communicate(timeout=300)
-    finally:
-        if program.poll() is None:
-            os.killpg(program.pid, signal.SIGKILL)  # rank 1 too
-    assert program.returncode == 0, errors
+    done = programs.run(__file__, folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 

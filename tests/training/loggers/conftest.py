@@ -2,11 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+import programs
 
 HERE = Path(__file__).parent
 FAST = ["debug=fast", "num_threads=1", "trainer.enable_progress_bar=false", "seed=3", "model.queue_size=100"]
@@ -19,20 +19,14 @@ def program(tmp_path_factory):
     """A function of the command line: run the program offline, away from the user's own files."""
     home = tmp_path_factory.mktemp("home")
 
-    def start(*arguments, **environment):
+    def start(*arguments):
         alone = {
-            "OMP_NUM_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": "",
             "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
             "HOME": str(home),
             "WANDB_MODE": "offline",
             "WANDB_BASE_URL": "http://127.0.0.1:9",  # nobody answers
         }
-        keep = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
-        command = [sys.executable, "-m", "ctc_lightning.train", *FAST, *PROBE, *arguments]
-        return subprocess.run(
-            command, env=keep | alone | environment, capture_output=True, text=True, timeout=240, check=False
-        )
+        return programs.run("train", *FAST, *PROBE, *arguments, **alone)
 
     start.home = home
     return start
