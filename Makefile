@@ -8,7 +8,7 @@ RUNS ?= runs
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo trade-off information calibrate notebooks test lint docs format bench bench-data clean
+.PHONY: help setup demo trade-off information calibrate notebooks test test-slow lint docs format bench bench-data clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,8 +47,11 @@ calibrate: setup  ## Every estimator of mutual information against known values 
 notebooks: setup  ## Execute the notebooks (after make trade-off, make information and the sweep temperature_queue)
 	$(BIN)/python notebooks/execute.py
 
-test: setup  ## Run the tests (two at a time)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: setup  ## Run the tests, two at a time, without the slow ones (at most 8 minutes)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: setup  ## Run the slow tests: full trainings, several ranks, kill loops
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 lint: setup  ## Check style, format and types
 	$(BIN)/ruff check .

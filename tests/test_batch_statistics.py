@@ -7,6 +7,7 @@ Whoever finds the key of a noise image knows it from BatchNorm, which has seen t
 B: images of a batch, N: those that are noise, T: batches, D: projection
 """
 
+import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
@@ -101,12 +102,14 @@ def found(module):
     return int((nearest_TN == NUM_KEYS - 1).sum()), nearest_TN.numel()
 
 
+@pytest.mark.slow
 def test_with_running_statistics_noise_has_the_chance_of_a_guess():
     """As ImageNet's experiments choose."""
     hits, count = found(trained())
     assert binomtest(hits, count, 1 / NUM_KEYS).pvalue > 0.001
 
 
+@pytest.mark.slow
 def test_with_its_own_statistics_it_is_found():
     """So the test above can fail: 64 of 128 batches, were one image of each tried, would have p < 1e-8."""
     hits, count = found(trained("batch"))

@@ -44,6 +44,7 @@ def gain(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     ).T
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_queue_keeps_what_cross_entropy_forgets_at_no_cost_to_the_source(gain: pd.DataFrame) -> None:
     mean = gain.mean()

@@ -101,6 +101,7 @@ def last(run_dir):
     return torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+@pytest.mark.slow
 def test_two_ranks_train_on_all_images(whole):
     checkpoint = last(whole)
     assert checkpoint["global_step"] == EPOCHS * STEPS
@@ -112,6 +113,7 @@ def test_two_ranks_train_on_all_images(whole):
     )
 
 
+@pytest.mark.slow
 def test_killed_on_both_ranks_and_resumed_it_ends_as_if_nothing_had_been(program, whole, tmp_path):
     run_dir = tmp_path / "run"
     code, said = program("train", *TWO_RANKS, f"hydra.run.dir={run_dir}", KILL)
@@ -130,6 +132,7 @@ def test_killed_on_both_ranks_and_resumed_it_ends_as_if_nothing_had_been(program
     torch.testing.assert_close(momenta, expected_momenta, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_evaluated_by_its_own_classifier(program, whole, tmp_path):
     code, said = program(
         "transfer", f"checkpoint={whole}/checkpoints/last.ckpt", "protocol=[knn]", f"output={tmp_path}"
@@ -143,6 +146,7 @@ def test_evaluated_by_its_own_classifier(program, whole, tmp_path):
     assert top1.value == pytest.approx(in_training, abs=2 / top1.n)
 
 
+@pytest.mark.slow
 def test_exported_to_timm(program, whole, tmp_path):
     code, said = program(
         "export", f"checkpoint={whole}", "format=timm", "classifier=true", f"output={tmp_path / 'timm'}"

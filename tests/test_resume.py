@@ -156,15 +156,20 @@ def uninterrupted(tmp_path_factory):
     ("model", "moment"),
     [
         ("ctc_queue", (0, 1)),  # no checkpoint yet
-        ("ctc_queue", (1, None)),
         ("ctc_queue", (2, 1)),
-        ("ctc_queue", (3, None)),
         ("ctc_bank", (2, None)),
-        ("ctc_two_stage", (1, None)),
         ("ctc_two_stage", (2, None)),  # the boundary
-        ("ctc_two_stage", (3, None)),
-        ("ctc_two_stage_reference", (2, None)),  # the boundary
         ("ctc_two_stage_reference", (3, None)),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("ctc_queue", (1, None)),
+                ("ctc_queue", (3, None)),
+                ("ctc_two_stage", (1, None)),
+                ("ctc_two_stage", (3, None)),
+                ("ctc_two_stage_reference", (2, None)),  # the boundary
+            )
+        ),
     ],
 )
 def test_a_killed_and_resumed_run_ends_like_one_never_killed(model, moment, uninterrupted, tmp_path):
@@ -186,6 +191,7 @@ def test_after_sigkill_the_same_command_goes_on(uninterrupted, tmp_path):
     assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
 
 
+@pytest.mark.slow
 def test_sigkill_within_the_first_epoch_of_a_stage(uninterrupted, tmp_path):
     run_dir, overrides = tmp_path / "run", MODELS["ctc_two_stage"].split()
     killed = run_there(run_dir, *overrides, kill(2, 1))
@@ -194,7 +200,13 @@ def test_sigkill_within_the_first_epoch_of_a_stage(uninterrupted, tmp_path):
     assert_equal_ends(run_dir, uninterrupted("ctc_two_stage"))
 
 
-@pytest.mark.parametrize("name", ["best", "epoch_002", "stage_contrast", "last"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "best",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("epoch_002", "stage_contrast", "last")),
+    ],
+)
 def test_a_kill_right_after_a_checkpoint_is_written_loses_no_logged_row(
     name, uninterrupted, tmp_path, monkeypatch
 ):
@@ -286,6 +298,7 @@ def test_sigterm_ends_the_process_with_its_number_and_slurm_gets_the_job_back(
     assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_on_one_rank_stops_both(tmp_path):
     poison = "+callbacks.poison={_target_:test_resume.Poison,epoch:0,step:1,rank:1}"
     overrides = [*MODELS["ctc_queue"].split(), "trainer=ddp_sim", "data.batch_size=32"]

@@ -25,6 +25,7 @@ from test_resume import (
     same,
 )
 
+SLOW = pytest.mark.slow
 QUEUE = MODELS["ctc_queue"].split()
 PROBED = [
     *QUEUE,
@@ -110,7 +111,9 @@ def scontrol(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("measurement", "overrides"), [(4, PROBED), (6, PROBED), (4, TWO_RANKS)], ids=["one", "end", "two ranks"]
+    ("measurement", "overrides"),
+    [(4, PROBED), pytest.param(6, PROBED, marks=SLOW), pytest.param(4, TWO_RANKS, marks=SLOW)],
+    ids=["one", "end", "two ranks"],
 )
 def test_sigterm_in_a_long_probe_ends_it_at_once_and_the_resumed_run_makes_up_for_it(
     measurement, overrides, whole, tmp_path, scontrol, monkeypatch
@@ -129,7 +132,7 @@ def test_sigterm_in_a_long_probe_ends_it_at_once_and_the_resumed_run_makes_up_fo
     assert_equal_ends(tmp_path / "run", whole(*overrides))
 
 
-@pytest.mark.parametrize("moment", [(0, 1), (1, 1)])
+@pytest.mark.parametrize("moment", [(0, 1), pytest.param((1, 1), marks=SLOW)])
 def test_without_a_checkpoint_of_each_epoch_one_is_written_all_the_same(moment, whole, tmp_path):
     """The signal comes in an epoch's last step."""
     overrides = [*QUEUE, "callbacks.last=null"]
@@ -149,6 +152,7 @@ def test_a_signal_in_the_last_step_of_all_leaves_only_the_last_probe_to_do(whole
     assert_equal_ends(tmp_path / "run", whole(*QUEUE))
 
 
+@SLOW
 def test_a_signal_after_the_last_step_lets_no_other_training_of_a_sweep_begin(tmp_path):
     overrides = [*QUEUE, preempt(3, 1, signal.SIGTERM)]
     swept = run_there(tmp_path, *overrides, "-m", "seed=0,1", f"hydra.sweep.dir={tmp_path}/sweep")
@@ -169,6 +173,7 @@ def test_submitits_own_signal_saves_first_and_leaves_the_queueing_to_submitit(wh
     assert_equal_ends(tmp_path / "run", whole(*QUEUE))
 
 
+@SLOW
 def test_one_signalled_rank_is_enough_and_two_go_on_within_an_epoch_as_if_never_stopped(
     whole, tmp_path, scontrol, monkeypatch
 ):
@@ -187,6 +192,7 @@ def test_one_signalled_rank_is_enough_and_two_go_on_within_an_epoch_as_if_never_
     assert_equal_ends(tmp_path / "run", whole(*TWO_RANKS))
 
 
+@SLOW
 def test_a_disk_that_is_full_ends_both_ranks_and_leaves_the_last_good_checkpoint(whole, tmp_path):
     full = "+callbacks.full={_target_:test_told_to_go.FullDisk,epoch:2}"
     began = time.monotonic()

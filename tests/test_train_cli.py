@@ -188,6 +188,7 @@ def test_a_sweep_is_asked_for_anywhere_in_the_command(sweep):
     assert len(sweep(*SHORT, "-m", "seed=3,4")) == 2
 
 
+@pytest.mark.slow
 def test_a_sweep_over_processes_and_seeds(tmp_path):
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path}/sweep"]
     done = run("-m", *launcher, *SHORT, "seed=3,4", cwd=tmp_path)

@@ -175,6 +175,7 @@ def late(tmp_path_factory):
     return os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
 
 
+@pytest.mark.slow
 def test_torchrun_starts_two_ranks_of_one_run(tmp_path, late):
     """Each composes its configuration by itself, and rank 1 a second later: the directory is the same."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -232,6 +233,7 @@ def test_a_job_of_slurm_is_queued_again_and_goes_on_in_its_directory(tmp_path):
     assert torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 4
 
 
+@pytest.mark.slow
 def test_a_batch_script_without_srun_goes_on_when_its_job_is_queued_again(tmp_path):
     """A command that stands in it twice is refused instead of replacing its first run."""
     one = dict.fromkeys(("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"), "1")

@@ -53,6 +53,7 @@ def test_the_wheel_has_types_and_a_licence(installation):
     assert list(installation.glob("ctc_lightning-*.dist-info/licenses/LICENSE"))
 
 
+@pytest.mark.slow
 def test_the_wheel_trains_away_from_the_checkout(installation, tmp_path):
     # -S: without the .pth file that puts the checkout on the path; the dependencies are named instead
     alone = {"PYTHONPATH": os.pathsep.join([str(installation), sysconfig.get_path("purelib")])}

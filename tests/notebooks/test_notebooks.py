@@ -107,6 +107,7 @@ def test_parameters_have_a_cell_of_their_own(name):
     assert len([cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]) == 1
 
 
+@pytest.mark.slow
 def test_the_trade_off_shows_curves_peaks_and_words(shown, trade_off_runs, monkeypatch):
     monkeypatch.setenv("CTC_RUNS", str(trade_off_runs))
     found = shown("01_trade_off")
@@ -122,6 +123,7 @@ def test_the_trade_off_shows_curves_peaks_and_words(shown, trade_off_runs, monke
     assert "- CE " in found.text  # the verdict
 
 
+@pytest.mark.slow
 def test_sweeps_show_the_numbers_of_every_pair_and_the_front(shown, sweep_runs, monkeypatch):
     monkeypatch.setenv("CTC_SWEEP", str(sweep_runs))
     found = shown("02_sweeps")
@@ -136,6 +138,7 @@ def test_sweeps_show_the_numbers_of_every_pair_and_the_front(shown, sweep_runs, 
     assert float(effect[0]) == pytest.approx(of_temperature.max() - of_temperature.min(), abs=0.006)
 
 
+@pytest.mark.slow
 def test_the_information_plane_shows_what_was_measured_curves_planes_and_words(
     shown, trade_off_runs, monkeypatch
 ):
@@ -150,6 +153,7 @@ def test_the_information_plane_shows_what_was_measured_curves_planes_and_words(
     assert "I(T;Y)" in found.text
 
 
+@pytest.mark.slow
 def test_geometry_shows_collapse_spectra_likeness_and_maps(shown, trade_off_runs, monkeypatch):
     monkeypatch.setenv("CTC_RUNS", str(trade_off_runs))
     found = shown("04_geometry", IMAGES=60)
@@ -164,6 +168,7 @@ def test_geometry_shows_collapse_spectra_likeness_and_maps(shown, trade_off_runs
         ), name
 
 
+@pytest.mark.slow
 def test_own_images_go_from_a_folder_to_an_exported_backbone(shown, tmp_path):
     found = shown("05_your_own_images", WORK="work", IMAGES=160, EPOCHS=2)
     work = tmp_path / "work"

@@ -69,6 +69,7 @@ def test_a_failed_job_does_not_end_the_others(sweep_here, tmp_path):
         assert done.stdout.count("is finished.") == 2 * attempt
 
 
+@pytest.mark.slow
 def test_submitit_runs_every_job(sweep, tmp_path):
     done = sweep("hydra/launcher=submitit_local", "hydra.sweep.dir=grid", "model.temperature=0.1,0.2")
     assert (done.returncode, done.stderr) == (0, "")
@@ -128,6 +129,7 @@ def test_a_failed_trial_does_not_end_the_search(sweep_here, tmp_path):
     assert "holds another sweep: model.temperature was choice(0.1,-1)" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_batch_script_goes_on_when_its_job_is_queued_again(sweep_here, tmp_path, monkeypatch):
     """Nobody names its folder."""
     for name, value in {"SLURM_JOB_ID": "4711", "ENVIRONMENT": "BATCH"}.items():
@@ -142,6 +144,7 @@ def test_a_sweep_of_a_batch_script_goes_on_when_its_job_is_queued_again(sweep_he
     assert {len(runs(one)), len(runs(other))} == {2, 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [JOBLIB, ["hydra/launcher=submitit_local"]], ids=["joblib", "submitit"])
 def test_the_jobs_of_a_sweep_in_other_processes_are_in_one_folder(launcher, sweep, tmp_path):
     """It is named once, before them, by the time: they begin in other seconds."""
@@ -161,6 +164,7 @@ def test_a_sweep_is_refused_on_several_ranks(sweep_here, tmp_path, monkeypatch):
     assert not (tmp_path / "grid").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_over_folders_with_awkward_names_trains_on_two_ranks(sweep, tmp_path):
     names = ["Photos (1)", "it's [2019] #ü", "2019"]
     for name, label in product(names, ("cat", "dog")):
