@@ -272,6 +272,8 @@ def test_a_killed_run_leaves_nothing_that_looks_complete_and_can_be_repeated(tmp
     folder.mkdir(parents=True)
     for number in range(600):
         (folder / f"{number}.jpg").write_bytes(data.getvalue())
+    (folder.parent / "bee").mkdir()
+    photograph(1, 600, 800).save(folder.parent / "bee" / "0.jpg")
     output = tmp_path / "shards"
     command = [*COMMAND, str(folder.parent), str(output), "--workers", "0"]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
@@ -286,4 +288,4 @@ def test_a_killed_run_leaves_nothing_that_looks_complete_and_can_be_repeated(tmp
         (folder / f"{number}.jpg").unlink()
     assert prepare(folder.parent, output, size=32, quality=90, num_workers=0, skip=False)
     assert not partial[0].exists()
-    assert list(stored(output, "train")) == [0]
+    assert list(stored(output, "train")) == [0, 1]

@@ -38,9 +38,11 @@ from ctc_lightning.data.decode import (
     printable,
     read,
 )
-from ctc_lightning.data.folders import find_splits, list_class_folders
+from ctc_lightning.data.duplicates import MOST, find_duplicates
+from ctc_lightning.data.folders import list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.shards import ABSENT, FORMAT, IMAGES_A_SHARD, MANIFEST, litdata
+from ctc_lightning.data.split_folders import find_splits
 from ctc_lightning.files.atomic_write import atomic_folder
 
 TITLE = "Shrink a folder of images once, into shards to stream from."
@@ -144,13 +146,16 @@ def list_splits(source: Path) -> dict[str, ImageFiles]:
         ValueError: see `prepare`.
     """
     if not source.is_dir():
-        raise ValueError(f"There is no folder {source}: give the folder that holds the images.")
+        what = f"{source} is a file" if source.exists() else f"There is no folder {source}"
+        raise ValueError(f"{what}: give the folder that holds the images.")
     folders = find_splits(source) or {"train": source}
     listed: dict[str, ImageFiles] = {}
     classes = None
     for split, folder in folders.items():
         classes, names, label_N = list_class_folders(folder, classes)
         listed[split] = ImageFiles.of(folder, names, {"class": label_N}, {"class": tuple(classes)})
+    if sum(map(len, listed.values())) <= MOST and (text := find_duplicates(listed, "class")):
+        log.warning("%s has %s", source, text)
     return listed
 
 

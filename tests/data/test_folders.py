@@ -102,8 +102,9 @@ def test_no_such_folder(tmp_path):
 
 
 def test_a_file_instead_of_a_folder(folder):
-    with pytest.raises(ValueError, match="There is no folder"):
+    with pytest.raises(ValueError, match=r"is a file, must be a folder") as error:
         list_class_folders(folder / "read_me.jpg")
+    one_sentence(error, str(folder / "read_me.jpg"))
 
 
 def test_images_without_class_folders(tmp_path):
@@ -164,8 +165,31 @@ def test_a_file_that_may_not_be_read(folder, monkeypatch):
     one_sentence(error, str(folder / "dog" / "a.png"))
 
 
-def test_a_folder_that_links_to_one_above_it(folder):
-    (folder / "dog" / "loop").symlink_to(folder / "dog")
+@pytest.mark.parametrize("target", [".", "dog"])
+def test_a_folder_that_links_to_one_above_it(folder, target):
+    (folder / "dog" / "old" / "loop").symlink_to(folder / target)
+    with pytest.raises(ValueError, match="is a link to a folder that it lies in: remove the link") as error:
+        list_class_folders(folder)
+    one_sentence(error, str(folder / "dog" / "old" / "loop"))
+
+
+@pytest.mark.parametrize("place", ["loop", "dog/loop"])
+def test_a_link_to_itself(folder, place):
+    (folder / place).symlink_to(folder / place)
     with pytest.raises(ValueError, match="cannot be read") as error:
         list_class_folders(folder)
-    one_sentence(error, "symbolic links")
+    one_sentence(error, str(folder / place), "mend or remove the link")
+
+
+def test_two_links_to_one_folder_are_no_loop(folder):
+    for name in ("1", "2"):
+        (folder / "dog" / name).symlink_to(folder / "cat")
+    assert list_class_folders(folder)[1][1:3] == ["dog/1/z.jpg", "dog/2/z.jpg"]
+
+
+def test_a_single_class(tmp_path):
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    (tmp_path / "photos" / "dog").mkdir()
+    with pytest.raises(ValueError, match="has 1 class folder, 'photos', must have at least 2") as error:
+        list_class_folders(tmp_path)
+    one_sentence(error, f"data.root={tmp_path / 'photos'}", "2 folders are the classes")

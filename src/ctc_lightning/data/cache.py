@@ -26,7 +26,7 @@ Build = Callable[[Path], tuple[Mapping[str, ImageSet], Mapping[str, Any]]]
 
 _INFO, _LABELS = "info.json", "labels.safetensors"
 _THEN = "rerun the same command, or set data.cache_dir to another folder"
-_FORMAT = 2  # raise it when what is written changes
+_FORMAT = 3  # raise it when what is written changes
 
 
 class ImageCache:

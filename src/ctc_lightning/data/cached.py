@@ -71,6 +71,8 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
         image_sets = cache.load(lambda beside: self._build(beside, size))
         notes = cache.info["notes"]
         self.digest = notes["digest"]
+        if notes["duplicates"]:
+            log.warning("data=%s has %s", self.name, notes["duplicates"])
         if replaced := notes["replaced"]:
             log.warning("data=%s: %d unreadable images are replaced by others.", self.name, replaced)
             self._count(replaced)
@@ -85,12 +87,14 @@ class CachedDataModule(CollectionDataModule, InMemoryDataModule):
         built: dict[str, ImageSet] = {}
         self._replaced = 0
         done: dict[int, str] = {}
-        for split, images in self.splits().items():
+        splits = self.splits()
+        for split, images in splits.items():
             twin = done.setdefault(id(images), split)
             built[split] = (
                 built[twin] if twin != split else self._decode(images, beside / f"{split}.npy", size)
             )
-        return built, {"replaced": self._replaced, "digest": self.digest}
+        notes = {"replaced": self._replaced, "duplicates": self.find_duplicates(splits)}
+        return built, {**notes, "digest": self.digest}
 
     def _decode(self, images: Images, path: Path, size: int) -> ImageSet:
         """All images of a split at one size, files through worker processes."""

@@ -32,7 +32,12 @@ SHOWN = 3
 
 
 def decode_all(
-    files: ImageFiles, num_workers: int, what: str, max_pixels: int | None = MAX_PIXELS
+    files: ImageFiles,
+    num_workers: int,
+    what: str,
+    max_pixels: int | None = MAX_PIXELS,
+    *,
+    skip: bool = False,
 ) -> Counter[str]:
     """Decode every image once, with a progress bar.
 
@@ -41,12 +46,13 @@ def decode_all(
         num_workers: processes; 0 works in this one.
         what: what errors, log and progress bar call the set, "the training images".
         max_pixels: the most that an image may have; None: any number.
+        skip: only warn of unreadable files, if any other is readable.
 
     Returns:
         How many files there are of each kind that `decode_bytes` has to convert; one file may be of several.
 
     Raises:
-        ValueError: any are unreadable; says how many, and of the first three why.
+        ValueError: any are unreadable, all of them with ``skip``; says how many, and of the first three why.
     """
     kinds: Counter[str] = Counter()
     problems = []
@@ -56,8 +62,13 @@ def decode_all(
         else:
             kinds.update(found)
     if problems:
-        skip = None if len(problems) == len(files) else "set data.on_error=skip"
-        raise ValueError(unreadable(problems, len(files), what, skip))
+        none_left = len(problems) == len(files)
+        remedy = None if none_left else "set data.on_error=skip"
+        text = unreadable(problems, len(files), what, None if skip else remedy)
+        if none_left or not skip:
+            raise ValueError(text)
+        log.warning("%s", text)
+        return kinds
     counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()) or "none to convert"
     log.info("Decoded all %d of %s: %s.", len(files), what, counted)
     return kinds

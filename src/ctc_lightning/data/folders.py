@@ -12,30 +12,55 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from tqdm import tqdm
 
+from ctc_lightning.data.decode import printable
+
 log = logging.getLogger(__name__)
 
-SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 SHOWN = 3
 """Names that a message lists before it says how many more there are."""
 
 
-def find_classes(folder: Path) -> list[str]:
+def find_classes(folder: Path, least: int = 1) -> list[str]:
     """The names of the class folders in ``folder``, sorted; they are not looked into.
 
     Raises:
-        ValueError: no such folder, no class folder in it, one that may not be read.
+        ValueError: no such folder, fewer than ``least`` class folders in it, one that may not be read or whose
+            name is not UTF-8.
     """
     if not folder.is_dir():
         raise ValueError(
-            f"There is no folder {folder}: put the images there, or say where they are by data.root=FOLDER."
+            f"{folder} is a file, must be a folder: unpack it, and set data.root to the folder of images."
+            if folder.is_file()
+            else f"There is no folder {folder}: put the images there, or say where they are by data.root=FOLDER."
         )
-    found = sorted(entry.name for entry in _entries(folder)[0])
+    found = class_folders(folder)
     if not found:
         raise ValueError(
             f"{folder} has no class folders: put the images of each class into a folder of its own, "
             f"as in {folder / 'CLASS' / 'image.jpg'}."
         )
+    if len(found) < least:
+        below = class_folders(folder / found[0])
+        inside = f", or set data.root={folder / found[0]} if its {len(below)} folders are the classes"
+        raise ValueError(
+            f"{folder} has 1 class folder, {found[0]!r}, must have at least {least}: add images of another "
+            f"class{inside if below else ''}."
+        )
+    if foreign := [name for name in found if printable(name) != name]:
+        raise ValueError(
+            f"{folder} has a class folder {printable(foreign[0])}, a name that is not UTF-8, which results "
+            "and checkpoints cannot hold: rename it."
+        )
     return found
+
+
+def class_folders(folder: Path) -> list[str]:
+    """The names of the folders in ``folder``, sorted; there may be none.
+
+    Raises:
+        ValueError: it may not be read.
+    """
+    return sorted(entry.name for entry in _entries(folder)[0])
 
 
 def list_class_folders(
@@ -60,17 +85,17 @@ def list_class_folders(
         ValueError: no such folder, no class folder in it, a class that is missing or has no images, one that
             is not in ``classes``, a folder or a file that may not be read.
     """
-    found = find_classes(folder)
+    found = find_classes(folder, least=2 if classes is None else 1)
     names = found if classes is None else list(classes)
     if missing := sorted(set(names) - set(found)):
         raise ValueError(
-            f"{folder} lacks {_some(missing)} of the {len(names)} classes: add a folder of images for each."
+            f"{folder} lacks {some(missing)} of the {len(names)} classes: add a folder of images for each."
         )
     unknown = sorted(set(found) - set(names))
     if unknown and not only_those:
         raise ValueError(
-            f"{folder} has {_some(unknown)}, which the training images lack, whose classes are "
-            f"{_some(names)}: remove the folder, or add training images of that class."
+            f"{folder} has {some(unknown)}, which the training images lack, whose classes are "
+            f"{some(names)}: remove the folder, or add training images of that class."
         )
     images = {name: _images(folder, name) for name in tqdm(names, folder.name, delay=2, leave=False)}
     if empty := [name for name in names if not images[name]]:
@@ -80,29 +105,10 @@ def list_class_folders(
     return names, paths, torch.arange(len(names)).repeat_interleave(count)
 
 
-def find_splits(folder: Path) -> dict[str, Path]:
-    """Split "train", "val" or "test" -> its folder; none where ``folder`` holds class folders itself.
-
-    Raises:
-        ValueError: two folders for one split, or none for training; see `find_classes`.
-    """
-    found = find_classes(folder)
-    of_splits = {split: [name for name in names if name in found] for split, names in SPLIT_NAMES.items()}
-    known = [name for names in of_splits.values() for name in names]
-    # A class may be called "train", among others: then it has images, not folders
-    if not known or (set(found) - set(known) and not _has_folders(folder / known[0])):
-        return {}
-    if len(of_splits["val"]) > 1:
-        raise ValueError(f"{folder} has {' and '.join(of_splits['val'])} for one split: keep one of them.")
-    if not of_splits["train"]:
-        raise ValueError(
-            f"{folder} has {', '.join(known)} but no train folder: add one with the same class folders."
-        )
-    return {split: folder / names[0] for split, names in of_splits.items() if names}
-
-
-def _has_folders(folder: Path) -> bool:
-    return any(entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir())
+def some(names: Sequence[str]) -> str:
+    """The first names, quoted, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more
 
 
 def _entries(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
@@ -113,47 +119,62 @@ def _entries(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEnt
         with os.scandir(folder) as scan:
             entries = [entry for entry in scan if not entry.name.startswith(".")]
         # Asks the disk only about links: the folder itself says what the others are
-        folders = [entry for entry in entries if entry.is_dir()]
+        folders = [entry for entry in entries if _is_folder(entry)]
     except OSError as error:
         raise ValueError(
-            f"The folder {folder} cannot be read ({error.strerror}): mend its permissions or links."
+            f"The folder {printable(folder)} cannot be read ({error.strerror}): mend its permissions or links."
         ) from error
     return folders, [entry for entry in entries if not entry.is_dir()]
 
 
-def _files(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        raise ValueError(
+            f"{printable(entry.path)} cannot be read ({error.strerror}): mend or remove the link."
+        ) from error
+
+
+def _files(folder: Path | str, above: frozenset[tuple[int, int]]) -> Iterator[os.DirEntry[str]]:
+    """All files below a folder; ``above`` are the folders that it was reached through."""
     folders, files = _entries(folder)
+    here = _identity(folder)
+    if here in above:
+        raise ValueError(f"{printable(folder)} is a link to a folder that it lies in: remove the link.")
     yield from files
     for entry in folders:
-        yield from _files(entry.path)
+        yield from _files(entry.path, above | {here})
+
+
+def _identity(folder: Path | str) -> tuple[int, int]:
+    status = os.stat(folder)  # noqa: PTH116  # text, as in `_images`
+    return status.st_dev, status.st_ino
 
 
 def _images(folder: Path, name: str) -> list[str]:
     # A million paths are sliced, not parsed; Path(".") is no part of them
     start = len(str(folder / name)) - len(name)
-    entries = list(_files(folder / name))
+    entries = list(_files(folder / name, frozenset({_identity(folder)})))
     paths = sorted(entry.path for entry in entries if entry.name.lower().endswith(IMG_EXTENSIONS))
     if paths and len(paths) < len(entries):
         log.warning(
             "%s: %d files are passed over, which are no images by their endings (%s).",
-            folder / name,
+            printable(folder / name),
             len(entries) - len(paths),
             ", ".join(IMG_EXTENSIONS),
         )
     if paths and not os.access(paths[0], os.R_OK):
-        raise ValueError(f"The file {paths[0]} may not be read: mend its permissions.")
+        raise ValueError(f"The file {printable(paths[0])} may not be read: mend its permissions.")
     return [path[start:] for path in paths]
 
 
 def _without_images(folder: Path, empty: list[str]) -> str:
-    endings = sorted({PurePath(entry.name).suffix for name in empty for entry in _files(folder / name)})
-    other = f", but files ending in {_some(endings)}" if endings else ""
+    endings = sorted(
+        {PurePath(entry.name).suffix for name in empty for entry in _files(folder / name, frozenset())}
+    )
+    other = f", but files ending in {some(endings)}" if endings else ""
     return (
-        f"No images in {len(empty)} of the class folders of {folder}, {_some(empty)}{other}: add images "
+        f"No images in {len(empty)} of the class folders of {folder}, {some(empty)}{other}: add images "
         f"({', '.join(IMG_EXTENSIONS)}), or remove the folder."
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(repr, names[:SHOWN])) + more

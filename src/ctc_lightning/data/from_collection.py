@@ -1,5 +1,6 @@
 """What the data modules of a collection share: where it lies, its splits, and how strictly it is read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.content_digest import content_digest
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.decode import MAX_PIXELS
+from ctc_lightning.data.duplicates import MOST, find_duplicates
 from ctc_lightning.data.file_batches import Interpolation, OnError, check_choice
-from ctc_lightning.data.image_set import Images
+from ctc_lightning.data.image_set import ImageFiles, Images
 from ctc_lightning.data.splits_on_disk import complete_splits, locate, read_splits
 
 
@@ -136,3 +138,10 @@ class CollectionDataModule(ImageDataModule):
             records=self.cache_dir / "splits",
             resplit=self.resplit,
         )
+
+    def find_duplicates(self, splits: Mapping[str, Images], most: float = MOST) -> str | None:
+        """See `find_duplicates`, of up to ``most`` images of one's own; published sets are what they are."""
+        files = {split: images for split, images in splits.items() if type(images) is ImageFiles}
+        if self.collection.counts or sum(map(len, files.values())) > most:
+            return None
+        return find_duplicates(files, self.source_labels[0], self.cache_dir / "duplicates")

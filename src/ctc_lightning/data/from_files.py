@@ -3,6 +3,7 @@
 # B images of a batch, C channels
 
 import logging
+import math
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from ctc_lightning.data.augmentation import split_crop
 from ctc_lightning.data.check import decode_all
 from ctc_lightning.data.data_module import Loader
+from ctc_lightning.data.duplicates import MOST
 from ctc_lightning.data.file_batches import FileBatches, Fit, Unreadable, check_choice
 from ctc_lightning.data.from_collection import CollectionDataModule
 from ctc_lightning.data.image_set import ImageFiles, Samples
@@ -42,8 +44,8 @@ class FileDataModule(CollectionDataModule):
         std: likewise.
         crop_share: in (0, 1]: where no random crop is drawn, the central square takes this share of the
             shorter side.
-        check: ``scan`` looks at names and counts before training, ``full`` decodes every image, each process
-            its share.
+        check: ``scan`` looks at names and counts before training, and for duplicates among up to 50 000
+            images of one's own; ``full`` decodes and compares all.
         prefetch_factor: batches that each worker prepares ahead.
         worker_timeout: seconds without a batch from any worker, after which training ends; None: no limit.
         **options: of `CollectionDataModule`.
@@ -98,22 +100,19 @@ class FileDataModule(CollectionDataModule):
                     "training goes on needs: use ctc_lightning.data.CachedDataModule."
                 )
             splits[split] = images
-        if self.check == "full":
-            self._decode_all(splits)
+        self._check_files(splits)
         return {"source": splits}
 
     @rank_zero_only  # others may not have been started yet
-    def _decode_all(self, splits: Mapping[str, ImageFiles]) -> None:
-        """Decode every image once, on the first rank; under ``on_error=skip`` problems are only logged."""
-        for split, files in splits.items():
+    def _check_files(self, splits: Mapping[str, ImageFiles]) -> None:
+        """Warn of duplicates; with ``check=full`` decode every image."""
+        if text := self.find_duplicates(splits, math.inf if self.check == "full" else MOST):
+            log.warning("data=%s has %s", self.name, text)
+        for split, files in splits.items() if self.check == "full" else ():
             if split == "test" and files is splits["val"]:
                 continue
-            try:
-                decode_all(files, self.num_workers, f"{self.name}, {split}", self.max_pixels)
-            except ValueError as problem:
-                if self.on_error == "stop":
-                    raise
-                log.warning("%s", problem)
+            what, skip = f"{self.name}, {split}", self.on_error == "skip"
+            decode_all(files, self.num_workers, what, self.max_pixels, skip=skip)
 
     def find_shape(self) -> tuple[int, int, int]:
         """(C, S, S)."""

@@ -33,6 +33,11 @@ def locate(collection: Collection, root: Path, name: str) -> Path:
     Raises:
         ValueError: it is not there, not whole, or may not be read.
     """
+    if root.is_file():
+        raise ValueError(
+            f"data={name}: data.root={root} is a file, must be a folder: unpack it, and give the folder that "
+            "holds the images."
+        )
     with readable(name):
         folder = collection.find(root)
         missing = collection.missing(folder)

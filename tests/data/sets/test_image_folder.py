@@ -22,11 +22,23 @@ def fill(tmp_path, tiny_images):
     return write
 
 
-@pytest.mark.parametrize("val", ["val", "valid", "validation"])
-def test_folders_of_splits(fill, tiny_images, val):
-    folder = fill("train", 3)
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("train", "val", "test"),
+        ("Train", "Valid", "Test"),
+        ("TRAINING", "validation", "testing"),
+        ("training_set", "dev-set", "test set"),
+        ("seg_train", "seg_val", "seg_test"),
+        ("train2017", "val2017", "test2017"),
+        ("train_images", "eval_images", "test_images"),
+        ("01_train", "02_val", "03_test"),
+    ],
+)
+def test_folders_of_splits(fill, tiny_images, train, val, test):
+    folder = fill(train, 3)
     fill(val, 2, offset=100)
-    fill("test", 1, offset=200)
+    fill(test, 1, offset=200)
     collection = ImageFolder()
     assert collection.available(folder) == ("train", "val", "test")
     for split, num, offset in (("train", 3, 0), ("val", 2, 100), ("test", 1, 200)):
@@ -100,12 +112,31 @@ def test_numbers_are_not_known_in_advance(fill):
     assert ImageFolder().find(folder) == folder
 
 
-def test_a_test_class_that_train_lacks(fill, one_sentence):
+def test_classes_that_contain_the_word_are_no_splits(fill):
+    classes = ("constrain", "latest", "trainer", "validator")
+    folder = fill(".", 20, classes=classes)
+    assert ImageFolder().read(folder, "train").classes["class"] == classes
+
+
+def test_a_test_folder_without_classes_is_left_out(fill, tiny_images, caplog):
     folder = fill("train", 2)
-    fill("test", 2, classes=("cat", "dog", "wolf"))
+    tiny_images.write(folder / "test" / "1.png", 5)
+    collection = ImageFolder()
+    assert collection.available(folder) == ("train",)
+    collection.read(folder, "train")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "none of the classes of" in line
+    assert str(folder / "test") in line
+    assert "predicted" in line
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_class_that_train_lacks(fill, one_sentence, split):
+    folder = fill("train", 2)
+    fill(split, 2, classes=("cat", "dog", "wolf"))
     with pytest.raises(ValueError, match="'wolf', which the training images lack") as error:
-        ImageFolder().read(folder, "test")
-    one_sentence(error, str(folder / "test"))
+        ImageFolder().read(folder, split)
+    one_sentence(error, str(folder / split))
 
 
 def test_validation_without_training(fill, one_sentence):

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ctc_lightning.data.collection import Collection
-from ctc_lightning.data.folders import find_classes, find_splits, list_class_folders
+from ctc_lightning.data.folders import find_classes, list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.data.split_folders import find_splits
 from ctc_lightning.data.splits import hold_out
 
 
 class ImageFolder(Collection):
     """Images in class folders, in one of two layouts.
 
-    ``train/CLASS/IMAGE``, with ``val`` (or ``valid``, ``validation``) and ``test`` likewise where there are
-    such, which must have the classes of ``train``: these are the splits, and the share below is not used.
+    ``train/CLASS/IMAGE``, with ``val`` and ``test`` likewise where there are such, which must have the
+    classes of ``train``: these are the splits, and the share below is not used. Other usual names are
+    recognised (`find_splits`); a test folder without classes is left out.
 
     ``CLASS/IMAGE``: test images are held out, a share of every class that `hold_out` chooses.
 
@@ -40,20 +42,27 @@ class ImageFolder(Collection):
             )
         self.test_share = test_share
         self.split_seed = split_seed
+        self._folders: tuple[Path, dict[str, Path]] | None = None
         self._split: tuple[Path, dict[str, ImageFiles]] | None = None
 
     def available(self, folder: Path) -> tuple[str, ...]:
         """See `Collection.available`."""
-        return tuple(find_splits(folder) or self._split_whole(folder))
+        return tuple(self._find_splits(folder) or self._split_whole(folder))
 
     def read(self, folder: Path, split: str) -> ImageFiles:
         """See `Collection.read`."""
-        folders = find_splits(folder)
+        folders = self._find_splits(folder)
         if not folders:
             return self._split_whole(folder)[split]
-        classes = find_classes(folders["train"])
+        classes = find_classes(folders["train"], least=2)
         _, paths, label_N = list_class_folders(folders[split], classes)
         return ImageFiles.of(folders[split], paths, {"class": label_N}, {"class": tuple(classes)})
+
+    def _find_splits(self, folder: Path) -> dict[str, Path]:
+        """As `find_splits`, which warns, once."""
+        if self._folders is None or self._folders[0] != folder:
+            self._folders = folder, find_splits(folder)
+        return self._folders[1]
 
     def _split_whole(self, folder: Path) -> dict[str, ImageFiles]:
         """The splits of one folder of class folders, which is read once for all of them."""
