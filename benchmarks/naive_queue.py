@@ -1,6 +1,7 @@
-"""InfoNCE with a queue, ours and as it is usually written: ``python benchmarks/naive_queue.py``.
+"""InfoNCE with a queue, ours and as MoCo and lightly write it: ``python benchmarks/naive_queue.py``.
 
 Timed are the loss, its gradient for the queries, and the writing of the keys: all of a step but the networks.
+They are held against what none can do without, the two matrix products and the softmax.
 
 B: queries, K: slots, D: projection
 """
@@ -20,9 +21,9 @@ from ctc_lightning.memory import KeyQueue
 from ctc_lightning.memory.protocol import Exclude
 
 D, TEMPERATURE, NUM_IMAGES, NUM_CLASSES = 128, 0.2, 1_281_167, 1000
-SIZES = [(64, 16384), (256, 65536)]  # B, K: as for CIFAR, as for ImageNet
+SIZES = [(64, 1024), (64, 4096), (64, 16384), (128, 16384), (128, 65536), (256, 65536), (64, 262144)]  # B, K
 QUICK = [(16, 256)]
-TIMES_AS_FAST = (0.9, 1.5)  # at these sizes; the mask that the naive one lacks weighs more at the first
+MOST_TIMES, FROM_LOGITS = 1.15, 2**20  # from B × K on; below, the steps of autograd weigh more
 
 
 class QueueStep:
@@ -33,15 +34,13 @@ class QueueStep:
         self.queue.allocate(D, torch.empty(0))
         views = torch.empty(0)
         index_K = torch.arange(len(key_KD)) + NUM_IMAGES  # of no image of the batch
-        self.queue.put(key_KD, key_KD, Batch(views, views, index_K % NUM_CLASSES, index_K))
+        label_K = torch.full_like(index_K, NUM_CLASSES)  # and of none of its classes
+        self.queue.put(key_KD, key_KD, Batch(views, views, label_K, index_K))
         self.contrast, self.batch = InfoNCE(TEMPERATURE), batch
 
-    def loss(self, query_BD: Tensor, key_BD: Tensor) -> Tensor:
-        """Draw, contrast."""
-        return self.contrast(query_BD, self.queue.draw(query_BD, key_BD, self.batch))
-
-    def put(self, key_BD: Tensor) -> None:
-        """Write over the oldest keys."""
+    def __call__(self, query_BD: Tensor, key_BD: Tensor) -> None:
+        """Draw, contrast, write over the oldest keys."""
+        self.contrast(query_BD, self.queue.draw(query_BD, key_BD, self.batch)).backward()
         self.queue.put(key_BD, key_BD, self.batch)
 
     def stored(self) -> Tensor:
@@ -49,102 +48,145 @@ class QueueStep:
         return self.queue.key_KD
 
 
-class NaiveQueueStep:
+class CopiedQueue:
     """Neither labels, images nor masks; K is a multiple of B.
 
     The queue is copied for each loss, since autograd needs it as it was when the keys are written before the
     backward pass, and the positive is joined to the negatives.
-
-    Args:
-        row_by_row: whether keys are written in a Python loop, otherwise as one slice.
     """
 
-    def __init__(self, key_KD: Tensor, *, row_by_row: bool) -> None:
-        self.key_KD, self.cursor, self.row_by_row = key_KD.clone(), 0, row_by_row
+    def __init__(self, key_KD: Tensor) -> None:
+        self.queue, self.cursor = key_KD.clone(), 0
 
-    def loss(self, query_BD: Tensor, key_BD: Tensor) -> Tensor:
-        """Cross-entropy over 1 + K logits, the first of which is right."""
-        key_KD = self.key_KD.clone().detach()
-        positive_B1 = torch.einsum("bd,bd->b", query_BD, key_BD)[:, None]
-        negative_BK = torch.einsum("bd,kd->bk", query_BD, key_KD)
-        logit_BK = torch.cat([positive_B1, negative_BK], dim=1) / TEMPERATURE
-        return cross_entropy(logit_BK, torch.zeros(len(query_BD), dtype=torch.int64))
+    def next_slots(self, num_keys: int) -> slice:
+        """Those of the oldest keys."""
+        slots = slice(self.cursor, self.cursor + num_keys)
+        self.cursor = slots.stop % self.num_slots
+        return slots
 
-    def put(self, key_BD: Tensor) -> None:
-        """Write over the oldest keys."""
-        if self.row_by_row:
-            for key_D in key_BD:
-                self.key_KD[self.cursor] = key_D
-                self.cursor = (self.cursor + 1) % len(self.key_KD)
-        else:
-            self.key_KD[self.cursor : self.cursor + len(key_BD)] = key_BD
-            self.cursor = (self.cursor + len(key_BD)) % len(self.key_KD)
+    @property
+    def num_slots(self) -> int:
+        """K."""
+        return max(self.queue.shape)
 
     def stored(self) -> Tensor:
         """(K, D)."""
-        return self.key_KD
+        return self.queue
 
 
-def step_of(queue: QueueStep | NaiveQueueStep, query_BD: Tensor, key_BD: Tensor) -> Callable[[], Tensor]:
-    """One call computes loss and gradient, writes the keys, and returns loss and gradient as one vector."""
+class MoCo(CopiedQueue):
+    """The formula of facebookresearch/moco@4397a04 moco/builder.py: the queue is (D, K)."""
 
-    def step() -> Tensor:
-        query_BD.grad = None
-        loss = queue.loss(query_BD, key_BD)
-        loss.backward()
-        queue.put(key_BD)
-        return torch.cat([loss.detach().view(1), query_BD.grad.flatten()])  # type: ignore[attr-defined]
+    def __init__(self, key_KD: Tensor) -> None:
+        super().__init__(key_KD.T.contiguous())
 
-    return step
+    def __call__(self, query_BD: Tensor, key_BD: Tensor) -> None:
+        """Cross-entropy over 1 + K logits, the first of which is right; write the keys."""
+        positive_B1 = torch.einsum("nc,nc->n", query_BD, key_BD)[:, None]
+        negative_BK = torch.einsum("nc,ck->nk", query_BD, self.queue.clone())
+        logit_BK = torch.cat([positive_B1, negative_BK], dim=1)
+        logit_BK /= TEMPERATURE
+        self.queue[:, self.next_slots(len(key_BD))] = key_BD.T
+        cross_entropy(logit_BK, torch.zeros(len(query_BD), dtype=torch.int64)).backward()
+
+    def stored(self) -> Tensor:
+        """(K, D)."""
+        return self.queue.T
 
 
-def measure(num_queries: int, num_keys: int, rounds: int) -> tuple[list[list[str]], float, bool]:
-    """A table's rows, and of ours, by default: how many times faster, whether in less memory."""
+class Lightly(CopiedQueue):
+    """The formula of lightly-ai/lightly@00283d7 lightly/loss/ntx_ent_loss.py: the queue is (K, D)."""
+
+    def __call__(self, query_BD: Tensor, key_BD: Tensor) -> None:
+        """Normalise again; cross-entropy over 1 + K logits, the first of which is right; write the keys."""
+        unit_BD, key_BD = normalize(query_BD, dim=1), normalize(key_BD, dim=1)
+        key_DK = self.queue.clone().T
+        self.queue[self.next_slots(len(key_BD))] = key_BD
+        positive_B1 = torch.einsum("nc,nc->n", unit_BD, key_BD)[:, None]
+        negative_BK = torch.einsum("nc,ck->nk", unit_BD, key_DK)
+        logit_BK = torch.cat([positive_B1, negative_BK], dim=1) / TEMPERATURE
+        cross_entropy(logit_BK, torch.zeros(len(query_BD), dtype=torch.int64)).backward()
+
+
+@torch.no_grad()
+def products_and_softmax(query_BD: Tensor, key_KD: Tensor) -> Tensor:
+    """Logits, their softmax, and the negatives' part of the gradient: no loss, no positive, no mask."""
+    return (query_BD @ key_KD.T).softmax(1) @ key_KD
+
+
+def measure(num_queries: int, num_keys: int, rounds: int) -> tuple[list[str], dict[str, float], bool]:
+    """A table's row, each loss as a multiple of products and softmax, and whether ours needs least memory."""
     torch.manual_seed(0)
     sizes = num_queries, num_queries, num_keys
     query_BD, key_BD, key_KD = (normalize(torch.randn(rows, D), dim=-1) for rows in sizes)
-    query_BD.requires_grad_()
     views = torch.empty(0)
     index_B = torch.randperm(NUM_IMAGES)[:num_queries]
     batch = Batch(views, views, index_B % NUM_CLASSES, index_B)
-    queues: dict[str, QueueStep | NaiveQueueStep] = {
-        "naive, row by row": NaiveQueueStep(key_KD, row_by_row=True),
-        "naive, slices": NaiveQueueStep(key_KD, row_by_row=False),
+    queues: dict[str, MoCo | Lightly | QueueStep] = {
+        "moco": MoCo(key_KD),
+        "lightly": Lightly(key_KD),
+        "no key": QueueStep(batch, key_KD, "none"),
         "ours": QueueStep(batch, key_KD, "image"),
-        "ours, no key excluded": QueueStep(batch, key_KD, "none"),
+        "class": QueueStep(batch, key_KD, "class"),
     }
-    steps = {name: step_of(queue, query_BD, key_BD) for name, queue in queues.items()}
-    naive, *others = (step() for step in steps.values())  # loss and gradient
-    for other in others:
-        torch.testing.assert_close(other, naive, rtol=1e-5, atol=1e-5 * float(naive[1:].abs().max()))
-    first, *rest = (queue.stored() for queue in queues.values())
-    assert all(torch.equal(one, first) for one in rest), "the queues hold different keys"
-    seconds = interleave({name: seconds_of(step) for name, step in steps.items()}, rounds)
-    faster = {name: ratios(seconds["naive, row by row"], seconds[name]) for name in steps}
-    mib = {name: peak_mib(step) for name, step in steps.items()}
-    rows = [
-        [
-            f"B {num_queries}, K {num_keys}: {name}",
-            spread(seconds[name], scale=1e3),
-            f"{mib[name]:.1f}",
-            spread(faster[name]),
-        ]
-        for name in steps
-    ]
-    return rows, median(faster["ours"]), mib["ours"] < mib["naive, row by row"]
+    query_BD.requires_grad_()
+    gradients = []
+    for queue in queues.values():
+        query_BD.grad = None
+        queue(query_BD, key_BD)
+        gradients.append(query_BD.grad)
+    for gradient_BD in gradients[2:]:  # lightly's goes through a normalisation
+        bound = 1e-5 * float(gradients[0].abs().max())
+        torch.testing.assert_close(gradient_BD, gradients[0], rtol=1e-5, atol=bound)
+    torch.testing.assert_close(queues["ours"].stored(), queues["moco"].stored(), rtol=0, atol=0)
+
+    def step_of(queue: MoCo | Lightly | QueueStep) -> Callable[[], None]:
+        def step() -> None:
+            query_BD.grad = None
+            queue(query_BD, key_BD)
+
+        return step
+
+    steps = {name: step_of(queue) for name, queue in queues.items()}
+    needed = {"needed": lambda: products_and_softmax(query_BD, key_KD)}
+    repeats = max(1, 2**22 // (num_queries * num_keys))
+    timed = {name: seconds_of(repeat(step, repeats)) for name, step in (needed | steps).items()}
+    seconds = interleave(timed, rounds)
+    times = {name: ratios(seconds[name], seconds["needed"]) for name in steps}
+    mib = {name: peak_mib(steps[name]) for name in ("moco", "lightly", "ours")}
+    row = [f"{num_queries}, {num_keys}", spread(seconds["needed"], scale=1e3 / repeats)]
+    row += [spread(values) for values in times.values()] + [f"{value:.1f}" for value in mib.values()]
+    least = mib["ours"] < min(mib["moco"], mib["lightly"])
+    return row, {name: median(values) for name, values in times.items()}, least
+
+
+def repeat(step: Callable[[], object], repeats: int) -> Callable[[], None]:
+    """The step so many times."""
+
+    def run() -> None:
+        for _ in range(repeats):
+            step()
+
+    return run
 
 
 def main() -> None:
-    """Both sizes."""
+    """Every size."""
     rounds, quick = start_or_try(rounds=15)
-    rows, faster, less = zip(*(measure(*size, rounds) for size in (QUICK if quick else SIZES)), strict=True)
-    table(("loss, gradient and keys", "ms", "MiB", "× faster"), *(row for part in rows for row in part))
+    sizes = QUICK if quick else SIZES
+    rows, times, least = zip(*(measure(*size, rounds) for size in sizes), strict=True)
+    left_out = [f"ours, without its {what} ×" for what in ("image", "class")]
+    head = ["B, K", "products and softmax, ms", "moco ×", "lightly ×", "ours ×", *left_out]
+    table(head + [f"{name}, MiB" for name in ("moco", "lightly", "ours")], *rows)
     if quick:
         return
+    large = [one["ours"] for one, (B, K) in zip(times, sizes, strict=True) if B * K >= FROM_LOGITS]
     verdict(
-        f"the queue is at least {' and '.join(map(str, TIMES_AS_FAST))} × as fast as the naive one that "
-        "writes row by row, though it leaves out the query's own image, and needs less memory",
-        kept=all(f >= least for f, least in zip(faster, TIMES_AS_FAST, strict=True)) and all(less),
+        f"without the query's own image ours is faster than moco's and lightly's at each size, in less memory, "
+        f"and from {FROM_LOGITS} logits on takes at most {MOST_TIMES} × products and softmax",
+        kept=all(one["ours"] < min(one["moco"], one["lightly"]) for one in times)
+        and all(least)
+        and max(large) <= MOST_TIMES,
     )
 
 
