@@ -182,7 +182,7 @@ def main() -> None:
         return
     large = [one["ours"] for one, (B, K) in zip(times, sizes, strict=True) if B * K >= FROM_LOGITS]
     verdict(
-        f"without the query's own image ours is faster than moco's and lightly's at each size, in less memory, "
+        "without exclusions ours is faster than moco's and lightly's at each size, in less memory, "
         f"and from {FROM_LOGITS} logits on takes at most {MOST_TIMES} × products and softmax",
         kept=all(one["ours"] < min(one["moco"], one["lightly"]) for one in times)
         and all(least)

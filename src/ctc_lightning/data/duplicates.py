@@ -37,10 +37,10 @@ def find_duplicates(splits: Mapping[str, ImageFiles], label: str, records: Path 
         label: with one class an image.
         records: the folder where the sentence is kept for as long as no file changes; None: nowhere.
     """
-    different = {id(files): (split, files) for split, files in reversed(splits.items())}
+    different = {id(files): (split, files) for split, files in reversed(list(splits.items()))}
     of_size: dict[Hashable, list[_File]] = defaultdict(list)
     seen = hashlib.blake2b(digest_size=8)
-    for split, files in reversed(different.values()):
+    for split, files in reversed(list(different.values())):
         classes = files.labels[label].tolist()
         for row in tqdm(range(len(files)), f"{split}, duplicates", delay=2, leave=False):
             path = files.path(row)

@@ -24,14 +24,14 @@ def find_classes(folder: Path, least: int = 1) -> list[str]:
     """The names of the class folders in ``folder``, sorted; they are not looked into.
 
     Raises:
-        ValueError: no such folder, fewer than ``least`` class folders in it, one that may not be read or whose
-            name is not UTF-8.
+        ValueError: no such folder, fewer than ``least`` class folders in it, one that may not be read or that
+            has a name that is not UTF-8.
     """
     if not folder.is_dir():
         raise ValueError(
             f"{folder} is a file, must be a folder: unpack it, and set data.root to the folder of images."
             if folder.is_file()
-            else f"There is no folder {folder}: put the images there, or say where they are by data.root=FOLDER."
+            else f"There is no folder {folder}: put the images there, or set data.root to their folder."
         )
     found = class_folders(folder)
     if not found:
@@ -122,7 +122,7 @@ def _entries(folder: Path | str) -> tuple[list[os.DirEntry[str]], list[os.DirEnt
         folders = [entry for entry in entries if _is_folder(entry)]
     except OSError as error:
         raise ValueError(
-            f"The folder {printable(folder)} cannot be read ({error.strerror}): mend its permissions or links."
+            f"The folder {printable(folder)} cannot be read ({error.strerror}): fix its permissions."
         ) from error
     return folders, [entry for entry in entries if not entry.is_dir()]
 
