@@ -202,8 +202,9 @@ class CTCModule(pl.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         with evaluating(self):
             for batch in data.memory_batches(self.current_epoch, self.device):
-                q_BD = normalize(stage.encoder(self.network)(batch.key_view), dim=-1)
-                stage.memory.fill(q_BD, stage.key_encoder(batch.key_view, q_BD), batch)
+                h_BF = self.network.backbone(batch.key_view)
+                q_BD = normalize(stage.projector_of(self.network)(h_BF), dim=-1)
+                stage.memory.fill(q_BD, stage.key_encoder.first_keys(h_BF, q_BD), batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the stage, which a run resumed within it must not begin again, a step, each rank's own."""

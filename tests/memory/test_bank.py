@@ -15,7 +15,7 @@ from scipy.stats import chisquare
 from torch.nn.functional import normalize
 
 from ctc_lightning.memory import MemoryBank
-from ctc_lightning.memory.bank import mean_of_each
+from ctc_lightning.memory.bank import distinct, mean_of_each
 
 LABELS = [0, 0, 1, 1, 1, 2, 2, 2]
 
@@ -161,6 +161,23 @@ def test_data_that_leave_no_negative_are_refused(exclude, labels, num_negatives)
         start(MemoryBank(0.9, num_negatives, exclude), labels=labels)
 
 
+def test_distinct_numbers_of_many_are_uniform_at_each_place():
+    """Of 16 384 numbers 4 096, about one draw in ten a repetition; by 64 groups, first places and all."""
+    generator_state = torch.manual_seed(0).get_state()
+    drawn = torch.stack([distinct(4096, 2**14, torch.device("cpu")) for _ in range(40)])
+    assert all(len(order.unique()) == 4096 for order in drawn)
+    assert drawn.min() >= 0
+    assert drawn.max() < 2**14
+    for places in (slice(0, 512), slice(3584, None), slice(None)):
+        assert chisquare((drawn[:, places] // 256).flatten().bincount(minlength=64)).pvalue > 1e-4
+    torch.set_rng_state(generator_state)
+    assert torch.equal(distinct(4096, 2**14, torch.device("cpu")), drawn[0])
+
+
+def test_distinct_numbers_read_no_value_from_the_device():
+    assert distinct(16, 2**20, torch.device("meta")).shape == (16,)
+
+
 def test_a_state_goes_on_identically(make_batch):
     bank, resumed = start(MemoryBank(0.9)), MemoryBank(0.9)
     resumed.allocate(4, torch.tensor(LABELS))
@@ -277,7 +294,7 @@ from torch.nn.functional import normalize
 from ctc_lightning.batch import Batch
 from ctc_lightning.contrast import InfoNCE
 from ctc_lightning.memory import MemoryBank
-from ctc_lightning.memory.bank import mean_of_each
+from ctc_lightning.memory.bank import distinct, mean_of_each
 
 def step(num_images, extra_bytes=None):
     label_N = torch.arange(num_images) % 1000

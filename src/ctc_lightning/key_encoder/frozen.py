@@ -39,6 +39,10 @@ class FrozenEncoder(KeyEncoder):
         copied = slice(0, 1) if self.projector is not None else slice(0, 2)
         self.encoder[copied].load_state_dict(encoder[copied].state_dict())
 
+    def first_keys(self, feature_BF: Tensor, query_BD: Tensor) -> Tensor:
+        """See `KeyEncoder.first_keys`; a head of its own is no copy of the query's."""
+        return query_BD if self.projector is None else normalize(self.encoder[1](feature_BF), dim=-1)
+
     def train(self, mode: bool = True) -> "FrozenEncoder":
         """Stay in eval mode: BatchNorm's running statistics never move."""
         return super().train(mode=False)

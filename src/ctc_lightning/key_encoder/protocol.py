@@ -1,4 +1,4 @@
-"""What a key encoder must do. B: images, D: projection."""
+"""What a key encoder must do. B: images, F: features, D: projection."""
 
 from abc import ABC, abstractmethod
 
@@ -22,6 +22,10 @@ class KeyEncoder(nn.Module, ABC):
 
     def begin(self, encoder: nn.Sequential) -> None:
         """The stage begins: become an exact copy of today's ``encoder``, head included."""
+
+    def first_keys(self, feature_BF: Tensor, query_BD: Tensor) -> Tensor:
+        """The keys (B, D) just after `begin`: without another pass, as both networks have the same weights."""
+        return query_BD
 
     def update(self, encoder: nn.Sequential) -> None:
         """An optimizer step was made: follow today's ``encoder``."""

@@ -139,11 +139,11 @@ class MemoryBank(Memory):
             return None, None, None  # whom to leave out of all rows, `keys` says
 
         window = K + self.most_excluded  # holds K allowed rows, whatever the order
-        order_N = torch.randperm(self.num_images, device=self.row_ND.device)
         if self.shared_negatives:
-            row_R, column_BK = order_N[:window], None
+            row_R, column_BK = distinct(window, self.num_images, self.row_ND.device), None
             allowed_BK = may_meet(self.exclude, batch, row_R, self.label_N[row_R])
-        else:  # each image begins elsewhere in the same random order, which goes round
+        else:  # each image begins elsewhere in the same random order, which is a circle
+            order_N = torch.randperm(self.num_images, device=self.row_ND.device)
             begin_B = torch.randint(self.num_images, (len(batch.index),), device=order_N.device)
             row_R, column_BK = None, order_N.repeat(2).unfold(0, window, 1)[begin_B]
             allowed_BK = may_meet(self.exclude, batch, column_BK, self.label_N[column_BK])
@@ -175,6 +175,24 @@ class MemoryBank(Memory):
         row_BD = self.row_ND[index_B].to(at_least_float32(self.row_ND))
         row_BD.lerp_(mean_of_each(index_B, key_BD).to(row_BD.dtype), 1 - momentum)
         self.row_ND[index_B] = normalize(row_BD, dim=-1).to(self.row_ND.dtype)
+
+
+def distinct(count: int, total: int, device: torch.device) -> Tensor:
+    """The first ``count`` of a random order of 0 … ``total`` − 1, (count,) int64, in O(count) where it pays.
+
+    Of M independent draws the first occurrences are kept, in the order in which they were drawn. M is large
+    enough that fewer than ``count`` differ with a probability below 2⁻¹⁰⁰ (Bernstein's inequality; repetitions
+    would fill the rest), so no value is read back from the device.
+    """
+    if total < max(4 * count, 2**14):
+        return torch.randperm(total, device=device)[:count]
+    draw_M = torch.randint(total, (count + count // 4 + 256,), device=device)
+    sorted_M, place_M = draw_M.sort(stable=True)
+    first_M = torch.ones_like(draw_M, dtype=torch.bool)
+    first_M[place_M[1:]] = sorted_M[1:] != sorted_M[:-1]
+    rank_M = first_M.cumsum(0) - 1
+    chosen = draw_M[: count + 1].clone()  # the last slot takes the repetitions
+    return chosen.scatter_(0, rank_M.where(first_M & (rank_M < count), count), draw_M)[:count]
 
 
 def mean_of_each(group_B: Tensor, value_BD: Tensor) -> Tensor:
