@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,7 +126,8 @@ def serve():
 
     Plugins.instance()  # before anybody imports a plugin: it imports them again
     for module in pkgutil.walk_packages(ctc_lightning.__path__, "ctc_lightning."):
-        importlib.import_module(module.name)
+        if not module.name.endswith("__main__"):  # a program
+            importlib.import_module(module.name)
     for name in IMPORTED_LATER:
         importlib.import_module(name)
     assert threading.active_count() == 1, "threads do not survive a fork"
@@ -170,8 +172,10 @@ def become(program, arguments, cwd, output, environment, outlet):
     os.environ |= environment
     is_file = program.endswith(".py")
     sys.path[0] = str(Path(program).parent) if is_file else cwd
+    sys.path.append(str(Path(__file__).parent))
     sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = [program, *arguments]
+    weakref.finalize._registry.clear()  # temporary folders of the server
     fork_ranks(open(outlet, "w"), output)
     code = 1
     try:

@@ -228,4 +228,4 @@ def test_the_probes_options_reach_it(option, parts):
         "targets": ["hue", "digits/digit"] if "targets" in option else [],
         "also_at": [] if "also_at" in option else [1, 2, 3, 5],
     }
-    assert probe.options["num_train"] == (50 if "data" in option else None)
+    assert probe.options.given.get("num_train") == (50 if "data" in option else None)

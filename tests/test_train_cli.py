@@ -32,7 +32,7 @@ COLUMNS = [
     "high",
     "n",
 ]
-COLUMNS += ["chosen", "seconds", "settings", "note"]
+COLUMNS += ["chosen", "seconds", "settings", "note", "images"]
 METRICS = ["top1", "mean_per_class", "ece", "val_top1"]
 TARGETS = ["fine", "new", "hue", "position", "texture", "scale"]
 PROTOCOLS = ["whitened", "standardised", "knn"]

@@ -157,14 +157,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.check_batch_size(self.num_images)
         self.classes = tuple(train.classes.get(self.source_label, ()))
         self.num_classes = len(self.classes) or int(train.labels[self.source_label].max()) + 1
+        self.image_shape = self.find_shape()
+        self.check_crops()
+        self.standardise = Standardise(*self.statistics(), self.image_shape)
         if self.num_classes < 2:
             raise ValueError(
                 f"data={self.name}: source_label={self.source_label} has {self.num_classes} class, "
                 "must have at least 2: add images of another class, or choose another label."
             )
-        self.image_shape = self.find_shape()
-        self.check_crops()
-        self.standardise = Standardise(*self.statistics(), self.image_shape)
 
     @property
     def network_input(self) -> NetworkInput:

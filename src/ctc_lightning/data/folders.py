@@ -31,7 +31,7 @@ def find_classes(folder: Path, least: int = 1) -> list[str]:
         raise ValueError(
             f"{folder} is a file, must be a folder: unpack it, and set data.root to the folder of images."
             if folder.is_file()
-            else f"There is no folder {folder}: put the images there, or set data.root to their folder."
+            else f"There is no folder {folder}: put the images there, or set data.root=FOLDER."
         )
     found = class_folders(folder)
     if not found:

@@ -24,7 +24,7 @@ class KeyEncoder(nn.Module, ABC):
         """The stage begins: become an exact copy of today's ``encoder``, head included."""
 
     def first_keys(self, feature_BF: Tensor, query_BD: Tensor) -> Tensor:
-        """The keys (B, D) just after `begin`: without another pass, as both networks have the same weights."""
+        """The keys (B, D) just after `begin`, without a second pass: both networks have the same weights."""
         return query_BD
 
     def update(self, encoder: nn.Sequential) -> None:

@@ -180,8 +180,8 @@ class MemoryBank(Memory):
 def distinct(count: int, total: int, device: torch.device) -> Tensor:
     """The first ``count`` of a random order of 0 … ``total`` − 1, (count,) int64, in O(count) where it pays.
 
-    Of M independent draws the first occurrences are kept, in the order in which they were drawn. M is large
-    enough that fewer than ``count`` differ with a probability below 2⁻¹⁰⁰ (Bernstein's inequality; repetitions
+    Of M independent draws the first occurrences are kept, in the order of the draws. M is large enough
+    that fewer than ``count`` differ with a probability below 2⁻¹⁰⁰ (Bernstein's inequality; repetitions
     would fill the rest), so no value is read back from the device.
     """
     if total < max(4 * count, 2**14):

@@ -58,7 +58,8 @@ def test_found_where_torchvision_puts_it(folder, tmp_path):
 
 def test_a_class_with_too_few_images(tmp_path, tiny_images, one_sentence):
     base = tmp_path / "caltech101" / "101_ObjectCategories"
-    tiny_images.write_all(base / "accordion", [f"image_{image:04d}.jpg" for image in range(30)], 0)
+    for name in ("accordion", "airplanes"):
+        tiny_images.write_all(base / name, [f"image_{image:04d}.jpg" for image in range(30)], 0)
     with pytest.raises(ValueError, match=r"Class 0 has 30 image\(s\), must have more than the 30") as error:
         Caltech101().read(tmp_path, "train")
     one_sentence(error)

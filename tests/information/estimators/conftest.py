@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.information.estimators import Pairs
@@ -33,7 +33,8 @@ def configured():
     """A function of a file in conf/estimator and of settings that differ from it: the estimator."""
 
     def build(name, **changed):
-        file = OmegaConf.load(config_dir() / "estimator" / f"{name}.yaml")
+        with initialize_config_dir(str(config_dir()), version_base=None):
+            file = compose(f"estimator/{name}")["estimator"]
         assert list(file) == [name]
         try:
             return instantiate(file[name], **changed)

@@ -102,7 +102,7 @@ def test_the_start_of_the_reference():
 
 def test_settings_tell_critics_apart():
     found = [design.settings for design in DESIGNS.values()]
-    assert found[0] == {"kind": "JointDesign", "hidden": [7, 5], "init_std": None}
+    assert found[0] == {"hidden": [7, 5], "init_std": None}
     assert all(found.count(settings) == 1 for settings in found)
 
 
