@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -17,24 +18,9 @@ PARTS = {
     part: {path.stem for path in (PACKAGE / part).glob("*.py")} - {"__init__", "protocol"}
     for part in ("key_encoder", "memory", "contrast")
 }
-# Each layer imports from those above it; a file from its own folder as well
-LAYERS = [
-    {"run_name", "checks", "atomic_write", "overrides"},
-    {"batch", "classes", "digests", "distributed", "paths", "results", "training_lock"},
-    {"key_encoder", "memory", "networks", "optim", "data", "metrics"},
-    {"evaluation"},  # its scores are metrics
-    {"estimators", "targets"},
-    {"measuring"},
-    {"contrast"},  # reads the keys that a memory hands out
-    {"accumulation", "epoch_means", "stage"},
-    {"module"},
-    {"callbacks", "loggers"},
-    {"analysis", "checkpoint", "checkpoint_io", "config_errors", "console", "strategy"},
-    {"sweep"},
-    {"train", "transfer", "report", "prepare"},
-    {"information", "export"},  # of what transfer finds
-]
-RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+PICTURE = (ROOT / "docs" / "architecture.md").read_text().split("```text\n")[1].split("```")[0]
+LAYERS = [re.split(" {3,}", line)[0].split() for line in PICTURE.splitlines()]
+HEIGHT = {room: -line for line, layer in enumerate(LAYERS) for room in layer}
 FILES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
@@ -52,30 +38,56 @@ def test_a_yaml_names_the_class_of_the_file_of_its_name(part, choice):
     assert get_class(target).__module__ == f"ctc_lightning.{part}.{choice}"
 
 
-def imported(path):
-    """Names directly below ctc_lightning that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def module_of(file):
+    return ".".join(Path(file).with_suffix("").parts).removesuffix(".__init__").removesuffix("__init__")
+
+
+def room_of(file):
+    """The folder of a file, or a file of the top folder by itself."""
+    return str(Path(file).parent if Path(file).parent != Path() else Path(file).stem)
+
+
+MODULES = {module_of(file): file for file in FILES}
+
+
+def imported(file):
+    """Files of the package that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(FILES[file].read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively"
+            assert node.level == 0, f"{file} imports relatively"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
-        for package, name, *_ in (name.split(".") for name in names if "." in name):
-            if package == "ctc_lightning" and name != "__version__":
-                yield name
+        for name in names:
+            package, *parts = name.split(".")
+            found = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+            module = next((module for module in found if module in MODULES), None)
+            if package == "ctc_lightning" and module:
+                yield MODULES[module]
+
+
+IMPORTS = {file: set(imported(file)) - {file} for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_imports_point_one_way(file):
-    own = Path(file).parts[0].removesuffix(".py")
-    if own == "__init__":
-        assert not list(imported(FILES[file])), "importing the package shall cost nothing"
+    own = room_of(file)
+    if file == "__init__.py":
+        assert not IMPORTS[file], "importing the package shall cost nothing"
         return
-    assert own in RANK, f"give {own} its layer in this file"
-    wrong = {other for other in imported(FILES[file]) if other != own and RANK[other] >= RANK[own]}
-    assert not wrong, f"{own} imports {wrong}, which the layers do not put above it: {LAYERS}"
+    assert own in HEIGHT, f"give {own} its line in the picture of docs/architecture.md"
+    # The face of a room shows what is in its inner rooms
+    inner = f"{own}/" if Path(file).name == "__init__.py" else "nothing"
+    others = {room for room in map(room_of, IMPORTS[file]) if room != own and not room.startswith(inner)}
+    assert not {room for room in others if HEIGHT[room] >= HEIGHT[own]}, (
+        f"{own} imports from its line or above"
+    )
+
+
+def test_no_files_import_each_other_in_a_circle():
+    list(TopologicalSorter(IMPORTS).static_order())
 
 
 def test_every_package_that_is_imported_is_declared():

@@ -23,6 +23,7 @@ from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import launch, plain_errors, refuse_unused
 from ctc_lightning.cli.option_types import check_types
+from ctc_lightning.data.record import data_record, image_record
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks.eval_mode import evaluating
 from ctc_lightning.networks.pretrained_network import PretrainedNetwork
@@ -31,7 +32,6 @@ from ctc_lightning.sweep.failures import SweepError
 from ctc_lightning.sweep.job import run_in_sweep
 from ctc_lightning.sweep.objectives import check_objectives, final_objectives, forget_objectives
 from ctc_lightning.training.callbacks.preemption import leave_if_told
-from ctc_lightning.training.callbacks.provenance import data_record, image_record
 from ctc_lightning.training.loggers import MetricsCSV
 from ctc_lightning.training.resume import (
     check_fits,

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ctc_lightning.evaluation.protocol import Measured, Task
+from ctc_lightning.evaluation.measured import Measured
+from ctc_lightning.evaluation.protocol import Task
 from ctc_lightning.evaluation.training_free import draw_by_class, each_of, shuffled_by_class
 
 TASK = Task("shape", "top1", 3, {}, {})

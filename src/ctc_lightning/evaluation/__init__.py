@@ -1,7 +1,8 @@
 """What frozen features are worth: protocols, their metrics, and what they are given."""
 
 from ctc_lightning.evaluation.features import extract_features
-from ctc_lightning.evaluation.protocol import ClassifierProtocol, Measured, Predicted, Protocol, Task
+from ctc_lightning.evaluation.measured import Measured
+from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Protocol, Task
 from ctc_lightning.evaluation.protocols.few_shot import FewShot
 from ctc_lightning.evaluation.protocols.finetune import FineTune
 from ctc_lightning.evaluation.protocols.geometry import FeatureGeometry

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ctc_lightning.evaluation.average_precision import ElevenPoints, Floats
 from ctc_lightning.evaluation.bootstrap import bootstrap
-from ctc_lightning.evaluation.protocol import Measured
+from ctc_lightning.evaluation.measured import Measured
 
 BINS = 15
 FEW_GROUPS = 128

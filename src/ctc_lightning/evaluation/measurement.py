@@ -25,8 +25,9 @@ from ctc_lightning.evaluation.feature_cache import (
     digest_of_tensors,
 )
 from ctc_lightning.evaluation.features import extract_features
+from ctc_lightning.evaluation.measured import Measured
 from ctc_lightning.evaluation.module_images import ModuleImages
-from ctc_lightning.evaluation.protocol import SPLITS, Measured, Protocol, Task
+from ctc_lightning.evaluation.protocol import SPLITS, Protocol, Task
 from ctc_lightning.evaluation.results import FAILED, SOURCE, Row
 from ctc_lightning.evaluation.targets import Target
 from ctc_lightning.networks.eval_mode import evaluating

@@ -6,12 +6,13 @@ N: images, F: features, L: classes, S: source classes
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import nan
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ctc_lightning.evaluation.classification_metrics import classification
+from ctc_lightning.evaluation.measured import Measured
 from ctc_lightning.evaluation.versioned import Versioned
 
 SPLITS = ("train", "val", "test")
@@ -90,28 +91,6 @@ class Task:
         return next(iter(self.label.values())).ndim > 1
 
 
-class Measured(NamedTuple):
-    """One number.
-
-    Attributes:
-        metric: its name; ``val_`` before the name of a test metric: the same on the validation split.
-        value: accuracies as fractions in [0, 1].
-        low: of the 95 % interval; NaN without one.
-        high: likewise.
-        n: images, or episodes, that it is the mean of.
-        chosen: the hyper-parameters, as ``C=0.1``; empty without any.
-        note: what to know about it; empty if nothing.
-    """
-
-    metric: str
-    value: float
-    low: float = nan
-    high: float = nan
-    n: int = 0
-    chosen: str = ""
-    note: str = ""
-
-
 class Protocol(Versioned, ABC):
     """Measures what a network is worth on a target.
 
@@ -172,8 +151,6 @@ class ClassifierProtocol(Protocol):
 
     def measure(self, task: Task) -> list[Measured]:
         """All metrics of a classifier, the target's own also on validation."""
-        from ctc_lightning.evaluation.classification_metrics import classification  # noqa: PLC0415  # knows Measured
-
         predicted = self.predict(task)
         return classification(
             predicted.test,

@@ -17,6 +17,7 @@ from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.data.class_names import difference, reorder
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
+from ctc_lightning.data.record import image_record
 from ctc_lightning.evaluation.data_options import DataOptions
 from ctc_lightning.evaluation.measurement import Moment
 from ctc_lightning.evaluation.published_input import published_fit, published_input
@@ -32,7 +33,6 @@ from ctc_lightning.evaluation.run_checkpoints import (
 )
 from ctc_lightning.evaluation.targets import Target, is_external
 from ctc_lightning.files.atomic_write import write_text
-from ctc_lightning.training.callbacks.provenance import image_record
 from ctc_lightning.training.resume import image_changes
 
 log = logging.getLogger(__name__)

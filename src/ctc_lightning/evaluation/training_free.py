@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ctc_lightning.evaluation.protocol import Measured, Task
+from ctc_lightning.evaluation.measured import Measured
+from ctc_lightning.evaluation.protocol import Task
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from ctc_lightning.evaluation.results import Row
 from ctc_lightning.evaluation.run_checkpoints import Snapshot
 from ctc_lightning.export.record import figures, provenance, published_config
 from ctc_lightning.export.trained import Trained
-from ctc_lightning.training.callbacks.provenance import git_commit
+from ctc_lightning.files.git_commit import git_commit
 
 _SHOWN = 20  # classes that are not folded away
 

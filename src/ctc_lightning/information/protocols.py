@@ -12,7 +12,8 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from torch import Tensor
 
 from ctc_lightning.data.splits import draw as draw_share
-from ctc_lightning.evaluation.protocol import Measured, Protocol, Task
+from ctc_lightning.evaluation.measured import Measured
+from ctc_lightning.evaluation.protocol import Protocol, Task
 from ctc_lightning.information.estimators import Estimate, Estimator, Pairs
 from ctc_lightning.information.input_view import Inputs
 

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ctc_lightning.analysis.frames.ranking import ALL, MEAN, SCOPES, SOURCE_ACCURACY, VALIDATION, WITHIN
-from ctc_lightning.analysis.report.ranking_table import SIGNS, check_one_data_set, title
+from ctc_lightning.analysis.frames.ranking_table import SIGNS, check_one_data_set, title
 
 INK, FAINT = "#333333", "#E4E4E4"
 SCORE_COLOUR, REFERENCE_COLOUR = "#0072B2", "#D55E00"  # Okabe & Ito: told apart by colour-blind readers

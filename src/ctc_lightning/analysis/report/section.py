@@ -13,6 +13,7 @@ from ctc_lightning.analysis.frames.comparable import with_targets
 from ctc_lightning.analysis.frames.few_shot import PROTOCOL as FEW_SHOT
 from ctc_lightning.analysis.frames.few_shot import few_shot_summary, one_column_each
 from ctc_lightning.analysis.frames.ranking import SCORE_PROTOCOLS, ranking
+from ctc_lightning.analysis.frames.ranking_table import ranking_table
 from ctc_lightning.analysis.frames.runs import read_provenance
 from ctc_lightning.analysis.frames.trade_off import HEADLINES, headline, protocols_of, summary
 from ctc_lightning.analysis.report.grid_view import grid_view
@@ -20,7 +21,6 @@ from ctc_lightning.analysis.report.html_of_markdown import html_of_markdown
 from ctc_lightning.analysis.report.html_table import html_table
 from ctc_lightning.analysis.report.information_view import information_view
 from ctc_lightning.analysis.report.page import Block, Picture, Section
-from ctc_lightning.analysis.report.ranking_table import ranking_table
 from ctc_lightning.analysis.report.table import markdown_table, text_table, title
 from ctc_lightning.analysis.report.told import Told
 from ctc_lightning.analysis.report.view import log_odds_markdown, log_odds_text, view_all

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ctc_lightning.evaluation.protocol import Measured, Protocol, Task
+from ctc_lightning.evaluation.measured import Measured
+from ctc_lightning.evaluation.protocol import Protocol, Task
 
 _CELLS = 2**23  # features, or random numbers, at a time: 32 MB
 _NORMAL = 1.96  # 95 % of a normal distribution lie within so many standard deviations

@@ -9,7 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ctc_lightning.evaluation.protocol import Measured, Protocol, Task
+from ctc_lightning.evaluation.measured import Measured
+from ctc_lightning.evaluation.protocol import Protocol, Task
 from ctc_lightning.evaluation.training_free import LOCAL, each_of, shuffled_by_class, value_of
 from ctc_lightning.metrics import (
     Alignment,

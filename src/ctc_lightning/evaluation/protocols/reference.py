@@ -8,8 +8,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.heads import label_loss, new_head, own_randomness
+from ctc_lightning.evaluation.measured import Measured
 from ctc_lightning.evaluation.probe_inputs import FrozenFeatures, ProbeInputs, TrainModeFeatures
-from ctc_lightning.evaluation.protocol import ClassifierProtocol, Measured, Predicted, Task
+from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Task
 
 
 class ReferenceProbe(ClassifierProtocol):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ctc_lightning.evaluation.protocol import Measured, Protocol, Task
+from ctc_lightning.evaluation.measured import Measured
+from ctc_lightning.evaluation.protocol import Protocol, Task
 from ctc_lightning.evaluation.training_free import LOCAL, draw_by_class, each_of, value_of
 from ctc_lightning.metrics import LEEP, NLEEP, SFDA, HScore, LogME, NegativeConditionalEntropy
 

@@ -4,7 +4,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,9 @@ import torch
 from omegaconf import OmegaConf
 
 from ctc_lightning import __version__
+from ctc_lightning.data.record import data_record, image_record
 from ctc_lightning.files.atomic_write import RESUME, write_text
+from ctc_lightning.files.git_commit import git_commit
 
 _PACKAGES = (
     "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "hydra-core",
@@ -92,38 +93,6 @@ class Provenance(pl.Callback):
             | {name: importlib.metadata.version(name) for name in _PACKAGES},
         }
         write_text(self.run_dir / "provenance.json", json.dumps(record, indent=2) + "\n", RESUME)
-
-
-def data_record(data: Any) -> dict[str, Any]:
-    """Images of each split, names of the source label's classes, digest of the data set's content."""
-    return {
-        "images": image_record(data)["num"],
-        "classes": list(data.classes),
-        "digest": data.digest,
-    }
-
-
-def image_record(data: Any) -> dict[str, Any]:
-    """Images of each split, and the digest of the data set's content."""
-    sets = data.image_sets["source"]
-    return {"num": {split: len(images) for split, images in sets.items()}, "digest": data.digest}
-
-
-def git_commit() -> str | None:
-    """The commit of the checkout that this package runs from, with ``+changes`` if the tree differs."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout  # noqa: S603, S607
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel").strip()) != here.parents[3]:
-            return None  # installed inside somebody else's repository
-        return git("rev-parse", "--short", "HEAD").strip() + (
-            "+changes" if git("status", "--porcelain").strip() else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def hardware(trainer: pl.Trainer) -> str:

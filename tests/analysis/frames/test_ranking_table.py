@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ctc_lightning.analysis.report.ranking_table import ranking_table, title
+from ctc_lightning.analysis.frames.ranking_table import ranking_table, title
 
 
 def rows(score, mean, within, hue, *, std=0.051, n_seeds=3, undefined=0, data="glyphs"):
