@@ -17,14 +17,16 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from ctc_lightning.accumulation import StepBatches
-from ctc_lightning.batch import Batch
-from ctc_lightning.distributed import gather_objects
+from ctc_lightning.batch_forms import BatchReader
+from ctc_lightning.distributed import gather_objects, rank, world_size
 from ctc_lightning.epoch_means import EpochMeans, log_epoch
 from ctc_lightning.networks.eval_mode import evaluating
 from ctc_lightning.networks.network import Network
 from ctc_lightning.optim.parameter_groups import parameter_groups, scaled_lr
 from ctc_lightning.optim.schedule import Schedule
 from ctc_lightning.stage import Stage, StageSchedule
+from ctc_lightning.training_images import check_loader, check_saved, images_of, memory_batches, saved_labels
+from ctc_lightning.training_length import lay_out, num_steps, refuse_callbacks
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +39,9 @@ class CTCModule(pl.LightningModule):
         stages: by name, in order; each has its own λ, key encoder, memory and contrast.
         optimizer: a constructor ``parameters -> Optimizer``, for example a partial ``torch.optim.SGD``.
         schedule: the learning-rate factor over each stage.
-        label_N: (N,) int64 labels of the training images; their order is that of ``Batch.index``.
-        max_epochs: the length of the training.
+        label_N: (N,) int64 labels of the training images; their order is that of ``Batch.index``. None: they
+            are learnt from the loader when training begins.
+        max_epochs: the length of the training; None: the trainer's.
         label_smoothing: ε in [0, 1) of the cross-entropy.
         lr_base_batch: the global batch that the optimizer's lr is meant for, see `scaled_lr`; None: any.
         decay_norm_and_bias: see `parameter_groups`.
@@ -56,8 +59,8 @@ class CTCModule(pl.LightningModule):
         stages: Mapping[str, Stage],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Schedule,
-        label_N: Tensor,
-        max_epochs: int,
+        label_N: Tensor | None = None,
+        max_epochs: int | None = None,
         *,
         label_smoothing: float = 0.0,
         lr_base_batch: int | None = None,
@@ -67,7 +70,9 @@ class CTCModule(pl.LightningModule):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1), 0.1 for example.")
         self.network = network
-        self.stage_schedule = StageSchedule(stages, max_epochs)
+        self.max_epochs = max_epochs
+        if max_epochs is not None:
+            self.stage_schedule = StageSchedule(stages, max_epochs)
         if network.projector is not None and not any(stage.contrast for stage in stages.values()):
             raise ValueError(
                 "the network has a projector, but no stage contrasts embeddings; set network.projector=null."
@@ -75,6 +80,9 @@ class CTCModule(pl.LightningModule):
         for name, stage in stages.items():
             stage.build(name, network, label_N)
         self.stages = nn.ModuleDict(stages)
+        self.label_N = label_N
+        self.images_per_batch: int | None = None
+        self.read = BatchReader(network, stages.values())
         self.stage_name: str | None = None
         self.make_optimizer = optimizer
         self.lr_base_batch = lr_base_batch
@@ -95,9 +103,9 @@ class CTCModule(pl.LightningModule):
         """Class logits (B, C) of images (B, channels, H, W)."""
         return self.network(view)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """One step's loss; queries and keys go on to ``on_train_batch_end``."""
-        net, stage = self.network, self.stage
+        net, stage, batch = self.network, self.stage, self.read(batch)
 
         h_BF = net.backbone(batch.view)
         loss_ce = cross_entropy(net.classifier(h_BF), batch.label, label_smoothing=self.label_smoothing)
@@ -114,10 +122,11 @@ class CTCModule(pl.LightningModule):
         self.losses.add(len(h_BF), loss=loss, ce=loss_ce, contrast=loss_contrast)
         return {"loss": loss, "query": q_BD.detach(), "key": k_BD.detach()}
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Remember the optimizer step's batches, last of all: no query meets a key of its own step."""
         if self.stage.contrast is not None:
-            self.step_batches.embed(outputs["query"], outputs["key"], batch)
+            self.step_batches.embed(outputs["query"], outputs["key"], self.read(batch))
+        self.read.clear()
         if self.trainer.is_last_batch or (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
             self.step_batches.store(self.stage.memory)
         if self.trainer.is_last_batch:
@@ -129,16 +138,39 @@ class CTCModule(pl.LightningModule):
         if self.stage.contrast is not None:
             self.stage.key_encoder.update(self.stage.encoder(self.network))
 
+    # ------------------------------------------------------------------------------- training images
+
+    def setup(self, stage: str) -> None:
+        """Learn from the loader how many images there are, before weights are restored."""
+        if stage == "fit":
+            self.stage_name = None
+            refuse_callbacks(self.trainer)
+            if self.label_N is None:
+                self.allocate(images_of(self.trainer, self.stages).label_N)  # type: ignore[arg-type]
+
+    def allocate(self, label_N: Tensor) -> None:
+        """Make the memories for the images with these labels, (N,) int64, unless they have been made."""
+        if self.label_N is None:
+            for stage in self.stages.values():
+                stage.allocate(self.network, label_N)  # type: ignore[operator]
+            self.label_N = label_N
+        self.read.num_images = self.num_images
+
+    @property
+    def num_images(self) -> int | None:
+        """N, of the training images; None: not known."""
+        return None if self.label_N is None else len(self.label_N) or None
+
     # ------------------------------------------ several batches in one step: micro-batches and ranks
 
     def on_train_start(self) -> None:
         """Forget the batches of a step that another training did not finish."""
         self.step_batches.clear()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Count the step's images where it has several batches."""
         if self.batches_per_step > 1:
-            self.step_batches.begin(batch, self.global_batch // self.batches_per_step)
+            self.step_batches.begin(self.read(batch), self.images_per_batch or 1)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """∂ (n/B) L: a batch that is not full counts for less, image by image the same."""
@@ -148,7 +180,9 @@ class CTCModule(pl.LightningModule):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """∂L ← the mean over all images of the step."""
         if self.batches_per_step > 1:
-            self.step_batches.average_gradients(optimizer, self.global_batch)
+            self.step_batches.average_gradients(
+                optimizer, (self.images_per_batch or 1) * self.batches_per_step
+            )
 
     @property
     def batches_per_step(self) -> int:
@@ -199,9 +233,8 @@ class CTCModule(pl.LightningModule):
     @torch.no_grad()
     def refresh_memory(self, stage: Stage) -> None:
         """M_i ← k_i for every training image: one pass in eval mode, with training augmentation."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
         with evaluating(self):
-            for batch in data.memory_batches(self.current_epoch, self.device):
+            for batch in map(self.read, memory_batches(self)):
                 h_BF = self.network.backbone(batch.key_view)
                 q_BD = normalize(stage.projector_of(self.network)(h_BF), dim=-1)
                 stage.memory.fill(q_BD, stage.key_encoder.first_keys(h_BF, q_BD), batch)
@@ -217,26 +250,29 @@ class CTCModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Resume in the stage that was left; on as many ranks, each with its own running statistics."""
-        self.stage_name = checkpoint["stage"]
+        self.stage_name = checkpoint.get("stage")
         self.losses.load_state_dict(checkpoint.get("epoch_means", {}))
         of_ranks = checkpoint.get("running_statistics", [])
-        if len(of_ranks) == self.trainer.world_size:
-            checkpoint["state_dict"] |= of_ranks[self.trainer.global_rank]
+        if len(of_ranks) == world_size():
+            checkpoint["state_dict"] |= of_ranks[rank()]
+        label_N = saved_labels(checkpoint["state_dict"])
+        self.allocate(torch.empty(0, dtype=torch.int64) if label_N is None else label_N)
+        check_saved(self.num_images, label_N)
 
     # -------------------------------------------------------------------------- optimizer and logs
 
     def configure_optimizers(self) -> Any:
         """One optimizer for all stages (its momentum carries over), with the rate set at every step."""
+        self.steps_per_epoch = num_steps(self.trainer)  # opens the loader
+        self.images_per_batch = check_loader(self.trainer, self.network, self.num_images)
+        if self.max_epochs is None:
+            self.stage_schedule = lay_out(self.stages, self.trainer, self.steps_per_epoch)  # type: ignore[arg-type]
         optimizer = self.new_optimizer()
         for group in optimizer.param_groups:
             group["lr"] = scaled_lr(group["lr"], self.global_batch, self.lr_base_batch)
         if self.lr_base_batch is not None and self.trainer.is_global_zero:
             lr = optimizer.param_groups[0]["lr"]
             log.info("Learning rate %g for a global batch of %d images.", lr, self.global_batch)
-        _ = self.trainer.estimated_stepping_batches  # loads the training data, so that the next line is known
-        self.steps_per_epoch = -(
-            -int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches
-        )
         scheduler = LambdaLR(optimizer, self.lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -245,10 +281,9 @@ class CTCModule(pl.LightningModule):
         return self.make_optimizer(parameter_groups(self, decay_norm_and_bias=self.decay_norm_and_bias))
 
     @property
-    def global_batch(self) -> int:
-        """Images in an optimizer step of all ranks together."""
-        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
-        return data.batch_size * self.batches_per_step
+    def global_batch(self) -> int | None:
+        """Images in an optimizer step of all ranks together; None where the loader does not know."""
+        return None if self.images_per_batch is None else self.images_per_batch * self.batches_per_step
 
     def lr_factor(self, step: int) -> float:
         """The learning rate of a 0-based optimizer step, as a factor of the optimizer's."""
@@ -258,9 +293,13 @@ class CTCModule(pl.LightningModule):
         stage: Stage = self.stages[now.name]  # type: ignore[assignment]
         return stage.lr_scale * self.lr_schedule(elapsed, now.num_epochs)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    # ------------------------------------------------------------------------------------ evaluation
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Source accuracy and cross-entropy on the validation images."""
+        batch = self.read.evaluation(batch)
         logits_BC = self(batch.view)
         self.val_top1(logits_BC, batch.label)
-        self.log("val/ce", cross_entropy(logits_BC, batch.label), on_epoch=True, sync_dist=True)
-        self.log("val/top1", self.val_top1, on_epoch=True, prog_bar=True)
+        loss_ce, num_images = cross_entropy(logits_BC, batch.label), len(batch.label)
+        self.log("val/ce", loss_ce, on_epoch=True, sync_dist=True, batch_size=num_images)
+        self.log("val/top1", self.val_top1, on_epoch=True, prog_bar=True, batch_size=num_images)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -89,13 +89,13 @@ class Stage(nn.Module):
         self._make_projector = projector
         self.projector: nn.Module | None = None
 
-    def build(self, name: str, network: Network, label_N: Tensor) -> None:
-        """Complete the parts once network and data are known.
+    def build(self, name: str, network: Network, label_N: Tensor | None) -> None:
+        """Complete the parts once the network is known.
 
         Args:
             name: the stage's name, for messages.
             network: f, g and W.
-            label_N: (N,) int64 labels of the training images.
+            label_N: (N,) int64 labels of the training images; None: they are given to `allocate` later.
 
         Raises:
             ValueError: no projector, heads of different width, or too few images for the memory.
@@ -118,7 +118,17 @@ class Stage(nn.Module):
                 f"stage {name!r}: the key encoder's projector has {key_head.dim} dimensions and the query's "
                 f"{query_head.dim}; they must be equal."
             )
-        self.memory.allocate(query_head.dim, label_N)
+        if label_N is not None:
+            self.allocate(network, label_N)
+
+    def allocate(self, network: Network, label_N: Tensor) -> None:
+        """Make the memory's state for the training images with these labels, (N,) int64.
+
+        Raises:
+            ValueError: too few images for the memory.
+        """
+        if self.contrast is not None:
+            self.memory.allocate(cast("int", self.projector_of(network).dim), label_N)
 
     def projector_of(self, network: Network) -> nn.Module:
         """The query's head: the stage's own, else the network's g."""

@@ -25,7 +25,7 @@ from ctc_lightning.cli.errors import launch, plain_errors, refuse_unused
 from ctc_lightning.cli.option_types import check_types
 from ctc_lightning.data.record import data_record, image_record
 from ctc_lightning.module import CTCModule
-from ctc_lightning.networks.eval_mode import evaluating
+from ctc_lightning.networks.network import check_images
 from ctc_lightning.networks.pretrained_network import PretrainedNetwork
 from ctc_lightning.optim import Constant
 from ctc_lightning.sweep.failures import SweepError
@@ -130,18 +130,6 @@ def check_numbers(cfg: DictConfig) -> None:
         )
     if cfg.trainer.get("limit_train_batches") == 0:
         raise ValueError("trainer.limit_train_batches is 0, which trains nothing; give at least 1 batch.")
-
-
-def check_images(network: torch.nn.Module, image_shape: tuple[int, int, int]) -> None:
-    """Show the network two blank images: better now than after the first probe."""
-    try:
-        with torch.no_grad(), evaluating(network):
-            network(torch.zeros(2, *image_shape))
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise ValueError(
-            f"the network does not take images of shape {image_shape} ({error}); choose another "
-            "network.backbone or its options."
-        ) from error
 
 
 def check_optimizer(module: CTCModule) -> None:

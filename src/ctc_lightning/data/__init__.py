@@ -23,6 +23,7 @@ from ctc_lightning.data.glyph_style import GlyphStyle
 from ctc_lightning.data.glyphs import Glyphs
 from ctc_lightning.data.image_set import ImageFiles, ImageSet
 from ctc_lightning.data.in_memory import InMemoryDataModule
+from ctc_lightning.data.indexed import IndexedDataset
 
 __all__ = [
     "Augmentation",
@@ -43,6 +44,7 @@ __all__ = [
     "ImageFiles",
     "ImageSet",
     "InMemoryDataModule",
+    "IndexedDataset",
     "RandAugment",
     "RandomCrop",
     "RandomResizedCrop",

@@ -259,7 +259,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Shuffled, augmented training batches."""
         sampler = self.batches("source", "train", self.batch_size, shuffle=True, drop_last=self.drop_last)
         sampler.begin_at(*self.begun)
-        return self.open(sampler, "source", "train", train=True)
+        loader: Any = self.open(sampler, "source", "train", train=True)
+        loader.label_N = self.image_sets["source"]["train"].labels[self.source_label]
+        return loader
 
     def val_dataloader(self) -> Loader:
         """Every validation image once, over all ranks, as it is."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ctc_lightning.networks.backbone import create_backbone
+from ctc_lightning.networks.eval_mode import evaluating
 
 
 class Network(nn.Module):
@@ -87,3 +88,20 @@ def create_network(
     )
     g = None if projector is None else projector(cast("int", f.num_features))
     return Network(f, g, num_classes, channels_last=channels_last)
+
+
+def check_images(network: nn.Module, image_shape: tuple[int, ...]) -> None:
+    """Show the network two blank images (C, H, W): better now than in the first step.
+
+    Raises:
+        ValueError: the network does not take them.
+    """
+    weight = next(network.parameters())
+    try:
+        with torch.no_grad(), evaluating(network):
+            network(torch.zeros(2, *image_shape, device=weight.device, dtype=weight.dtype))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ValueError(
+            f"the network does not take images of shape {image_shape} ({error}); choose another "
+            "network.backbone or its options."
+        ) from error

@@ -26,16 +26,16 @@ def parameter_groups(module: nn.Module, *, decay_norm_and_bias: bool) -> list[An
     return [group for group in groups if group["params"]]
 
 
-def scaled_lr(lr: float, global_batch: int, base_batch: int | None) -> float:
+def scaled_lr(lr: float, global_batch: int | None, base_batch: int | None) -> float:
     """Lr · B/B₀, B images in an optimizer step of all ranks together (arXiv 1706.02677, section 2.1).
 
     Args:
         lr: of a batch of B₀.
-        global_batch: B = images of a rank's batch × ranks × accumulated batches.
+        global_batch: B = images of a rank's batch × ranks × accumulated batches; None: not known.
         base_batch: B₀ >= 1; None: lr as it is.
 
     Raises:
-        ValueError: B₀ < 1.
+        ValueError: B₀ < 1, or B is not known.
     """
     if base_batch is None:
         return lr
@@ -43,5 +43,10 @@ def scaled_lr(lr: float, global_batch: int, base_batch: int | None) -> float:
         raise ValueError(
             f"optim.lr_base_batch is {base_batch}; give the global batch that optim.optimizer.lr is meant "
             "for, 256 for example, or null for an lr as it is."
+        )
+    if global_batch is None:
+        raise ValueError(
+            f"optim.lr_base_batch is {base_batch}, but the training loader does not know its batch size; use "
+            "a DataLoader with batch_size, or set optim.lr_base_batch=null."
         )
     return lr * global_batch / base_batch
