@@ -33,6 +33,8 @@ class Process:
     def __init__(self, requests, **request):
         self.folder = Path(tempfile.mkdtemp(prefix="program-"))
         os.mkfifo(self.folder / "status")
+        for name in ("stdout", "stderr"):  # it may be killed before it opens them
+            (self.folder / name).touch()
         requests.write(json.dumps({"status": f"{self.folder}/status", "output": str(self.folder)} | request))
         requests.write("\n")
         requests.flush()

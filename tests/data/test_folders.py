@@ -98,7 +98,7 @@ def one_sentence(error, *parts):
 def test_no_such_folder(tmp_path):
     with pytest.raises(ValueError, match="There is no folder") as error:
         list_class_folders(tmp_path / "nowhere")
-    one_sentence(error, str(tmp_path / "nowhere"), "data.root=")
+    one_sentence(error, str(tmp_path / "nowhere"), "data.root=FOLDER")
 
 
 def test_a_file_instead_of_a_folder(folder):

@@ -167,7 +167,7 @@ def test_splits_without_class_folders(tmp_path, tiny_images, one_sentence):
 def test_a_root_that_is_not_there(tmp_path, one_sentence):
     with pytest.raises(ValueError, match="There is no folder") as error:
         ImageFolder().available(tmp_path / "nowhere")
-    one_sentence(error, str(tmp_path / "nowhere"), "data.root=")
+    one_sentence(error, str(tmp_path / "nowhere"), "data.root=FOLDER")
 
 
 @pytest.mark.parametrize("share", [-0.1, 1])
