@@ -319,12 +319,13 @@ def test_links_to_folders_above_and_names_of_another_encoding_count_once(folder)
     assert fingerprint(folder, folder / "cache") != linked
 
 
-def test_linked_folders_count_and_links_to_nowhere_do_no_harm(folder, tmp_path):
+def test_linked_folders_count_and_links_to_nowhere_or_themselves_do_no_harm(folder, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "four.png").touch()
     (folder / "linked").symlink_to(elsewhere)
     (folder / "broken.png").symlink_to(folder / "nowhere")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
     before = fingerprint(folder, folder / "cache")
     later(elsewhere / "four.png")
     assert fingerprint(folder, folder / "cache") != before

@@ -151,7 +151,7 @@ def fingerprint(folder: Path, but: Path) -> str:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(sub for sub in folders if not sub.startswith(".") and here / sub != but)
         for file in sorted(file for file in files if not file.startswith(".")):
-            with suppress(FileNotFoundError):  # a link to nowhere
+            with suppress(OSError):  # a link to nowhere or itself
                 status = os.stat(f"{place}/{file}")  # noqa: PTH116  # no Path for each of a million files
                 digest.update(os.fsencode(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n"))
     return digest.hexdigest()

@@ -57,7 +57,7 @@ def find_splits(folder: Path) -> dict[str, Path]:
     splits = {split: folder / names[0] for split, names in of_splits.items() if names}
     if "test" in splits and not set(class_folders(splits["test"])) & set(find_classes(splits["train"])):
         log.warning(
-            "%s has none of the classes of %s: its images can be predicted, not tested on.",
+            "%s is left out: it has none of the class folders of %s, so its images have no labels.",
             splits.pop("test"),
             splits["train"],
         )

@@ -94,23 +94,22 @@ class DataOptions:
         others = [target for target in targets if target not in own_labels]
         configs = [data_config(name) for name in dict.fromkeys(t.partition("/")[0] for t in others)]
         for key, value in self.given.items():
-            option = f"{self.prefix}{key}={value}"
-            if not others and self._is_recorded(key, recorded):
+            if any(key in cfg for cfg in configs) or (not others and self._is_recorded(key, recorded)):
                 continue
-            if not others:
-                raise ValueError(
-                    f"{option} is for targets that are other data sets, and these are the run's own images "
-                    f"({', '.join(targets) or 'source'}); leave it out, or set target=DATA_SET."
-                )
-            if not any(key in cfg for cfg in configs):
-                raise ValueError(f"{option}: {', '.join(others)} has no option {key}; leave it out.")
-        name = self.given.get("name")
-        if name is not None and len(configs) > 1:
+            raise ValueError(
+                f"{self.prefix}{key}={value}: {', '.join(others)} has no option {key}; leave it out."
+                if others
+                else f"{self.prefix}{key}={value} is for targets that are other data sets, and these are the "
+                f"run's own images ({', '.join(targets) or 'source'}); leave it out, or set target=DATA_SET."
+            )
+        if (name := self.given.get("name")) is None:
+            return
+        if len(configs) > 1:
             raise ValueError(
                 f"{self.prefix}name={name} names one data set, and there are {len(configs)} "
                 f"({', '.join(others)}); evaluate it by itself."
             )
-        if name is not None and (name in ("own", SOURCE, *own_labels, *data_sets()) or "/" in str(name)):
+        if name in ("own", SOURCE, *own_labels, *data_sets()) or "/" in str(name):
             raise ValueError(
                 f"{self.prefix}name={name} is a data set or a label of the run, or has a slash; choose "
                 "another name."
