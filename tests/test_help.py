@@ -1,7 +1,9 @@
 """``--help`` of the programs that Hydra composes: short, and true."""
 
+import io
 import re
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from runpy import run_module
 
 import pytest
@@ -18,19 +20,20 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(params=PROGRAMS)
-def shown(request, monkeypatch, capsys):
+@pytest.fixture(params=PROGRAMS, scope="module")
+def shown(request):
     """A program's configuration, its command, and what its ``--help`` shows in a terminal of 100 columns."""
     program, *words = PROGRAMS[request.param].split()
-    monkeypatch.setattr(sys, "argv", [program, *words, "--help"])
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards
-    with pytest.raises(SystemExit) as ended:
-        run_module(f"ctc_lightning.{program}", run_name="__main__", alter_sys=True)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", [program, *words, "--help"])
+        patch.setenv("COLUMNS", "100")
+        patch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards
+        with pytest.raises(SystemExit) as ended:
+            run_module(f"ctc_lightning.{program}", run_name="__main__", alter_sys=True)
     GlobalHydra.instance().clear()  # it had no time to do so itself
-    said = capsys.readouterr()
-    assert (ended.value.code, said.err) == (0, "")
-    return request.param, f"ctc_lightning.{PROGRAMS[request.param]}", said.out
+    assert (ended.value.code, err.getvalue()) == (0, "")
+    return request.param, f"ctc_lightning.{PROGRAMS[request.param]}", out.getvalue()
 
 
 def test_it_fits_on_a_screen(shown):

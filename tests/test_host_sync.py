@@ -164,7 +164,8 @@ def test_a_training_step_asks_for_no_value(model, tmp_path):
     fit(NoQuestions(), *MODELS[model].split(), f"paths.run_dir={tmp_path}")
 
 
-@pytest.mark.parametrize("model", ["queue", pytest.param("sampled bank", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["queue", "sampled bank"])
 def test_a_step_of_two_ranks_asks_for_no_value(model, tmp_path):
     """They exchange keys, labels and image numbers; as with ``trainer=ddp``, DDP looks for no idle heads."""
     watch = "+callbacks.watch._target_=test_host_sync.NoQuestions"

@@ -48,6 +48,7 @@ def photos(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_memory_bank_whose_rows_are_the_data_set_s(photos):
     """Every image's own row is written: a written row has unit norm, an untouched one does not."""
     done = program(photos, "model=ctc_bank", "model.momentum=0", "trainer=ddp_sim", "hydra.run.dir=run")

@@ -251,7 +251,7 @@ PREEMPTED = [
     ("ctc_queue", (1, 0), signal.SIGTERM),
     ("ctc_queue", (2, 1), signal.SIGUSR1),  # the last step of its epoch
     ("ctc_two_stage", (1, 1), signal.SIGTERM),  # the last one of its stage
-    ("ctc_two_stage", (2, 0), signal.SIGTERM),
+    pytest.param("ctc_two_stage", (2, 0), signal.SIGTERM, marks=pytest.mark.slow),
     ("ctc_bank", (0, 0), signal.SIGTERM),  # draws random numbers in every step
 ]
 

@@ -200,6 +200,7 @@ def test_torchrun_starts_two_ranks_of_one_run(tmp_path, late):
     assert (keys_of_four_steps >= 0).all()
 
 
+@pytest.mark.slow
 def test_a_job_of_slurm_is_queued_again_and_goes_on_in_its_directory(tmp_path):
     """Two tasks, as srun starts them; SIGUSR1 reaches one of them in the first epoch."""
     here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])

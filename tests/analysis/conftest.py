@@ -9,8 +9,7 @@ COLUMNS = ["run", "method", "seed", "epoch", "step", "protocol", "target", "metr
 LATER = ["low", "high", "n", "chosen", "seconds", "settings", "note"]
 
 
-@pytest.fixture
-def write_run(tmp_path):
+def run_writer(root):
     """Write a run; ``curves`` maps (protocol, target) to its test and its validation accuracies.
 
     ``metrics`` names the metric of a target where that is not top1; ``rows`` are added at the end, each
@@ -30,7 +29,7 @@ def write_run(tmp_path):
         n=0,
         config="",
     ) -> Path:
-        path = tmp_path / (folder or f"{data}/{method}/{seed}")
+        path = root / (folder or f"{data}/{method}/{seed}")
         path.mkdir(parents=True)
         measured = [
             (path.name, method, seed, epoch, 10 * epoch, protocol, target, prefix + name, value)
@@ -60,7 +59,11 @@ def write_run(tmp_path):
 
 
 @pytest.fixture
-def write_study(write_run, tmp_path):
+def write_run(tmp_path):
+    return run_writer(tmp_path)
+
+
+def study_writer(write_run, root):
     """CE that peaks at epoch 1 and loses hue, CTC that keeps it: three seeds 0, +1 and −1 point apart."""
     finals = {"ce": (0.99, 0.30, 0.80), "ctc_queue": (0.98, 0.90, 0.80)}
 
@@ -75,13 +78,24 @@ def write_study(write_run, tmp_path):
                     ("whitened", "fine"): [0.50 + shift, 0.80 + shift, 0.80 + shift, fine + shift],
                 }
                 write_run({key: (curve, curve) for key, curve in ends.items()}, None, method, seed, data)
-        return tmp_path / data
+        return root / data
 
     return write
 
 
 @pytest.fixture
-def write_information(write_run):
+def write_study(write_run, tmp_path):
+    return study_writer(write_run, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """The folder of a study for tests that only read it."""
+    root = tmp_path_factory.mktemp("study")
+    return study_writer(run_writer(root), root)()
+
+
+def information_writer(write_run):
     """Write a run with estimates of information, and its accuracy on the source.
 
     ``estimates`` maps (protocol, target) to the held-out values of its epochs; ``beside`` maps the same to
@@ -105,3 +119,19 @@ def write_information(write_run):
         return write_run(curves, method=method, seed=seed, epochs=epochs, rows=rows, **more)
 
     return write
+
+
+@pytest.fixture
+def write_information(write_run):
+    return information_writer(write_run)
+
+
+@pytest.fixture(scope="session")
+def write_information_in(tmp_path_factory):
+    """A function of a name: `write_information` in a folder that stays for all tests, and that folder."""
+
+    def make(name):
+        root = tmp_path_factory.mktemp(name)
+        return information_writer(run_writer(root)), root
+
+    return make

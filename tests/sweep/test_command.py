@@ -30,14 +30,17 @@ def ends(run_dir):
     return table[table.epoch == table.epoch.max()].value.to_numpy()
 
 
-def test_a_killed_sweep_goes_on_where_it_was_in_other_processes_too(sweep, sweep_here, tmp_path):
+@pytest.mark.parametrize(
+    "launcher", [[], pytest.param(JOBLIB, marks=pytest.mark.slow)], ids=["here", "joblib"]
+)
+def test_a_killed_sweep_continues_where_it_was(launcher, sweep, sweep_here, tmp_path):
     assert sweep(*GRID, killed=("temperature=0.2", 1)).returncode == -9
     made = runs(tmp_path / "grid")
     assert set(made) == {"0.1", "0.2"}
     own = [file for file in made["0.1"].rglob("[!.]*") if ".hydra" not in file.parts]  # Hydra writes it again
     before = {file: file.stat().st_mtime_ns for file in own}
 
-    again = sweep(*GRID, *JOBLIB)
+    again = sweep(*GRID, *launcher)
     assert again.returncode == 1
     assert "  model.temperature=-1: contrast: temperature is -1; it must be above 0" in again.stderr
     assert "Traceback" not in again.stderr
@@ -86,6 +89,7 @@ def test_a_finished_run_of_another_configuration_is_not_taken_for_this_one(sweep
     assert sweep_here(*grid).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_as_if_it_had_not_been(sweep, sweep_here, tmp_path):
     assert sweep(*SEARCH, "hydra.sweep.dir=search", killed=("trial_2", 1)).returncode == -9
     study = (tmp_path / "search" / "study.journal").read_bytes()

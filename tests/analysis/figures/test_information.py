@@ -26,9 +26,10 @@ BOUND = 0.5
 CEILING = ["", "within 5 % of its ceiling of 3.1 nats", ""]
 
 
-@pytest.fixture
-def runs(write_information, tmp_path):
+@pytest.fixture(scope="module")
+def runs(write_information_in):
     """I(X;T) of source and new with an upper bound, at two noises; I(T;Y) of source, new and hue."""
+    write_information, folder = write_information_in("information")
     for method, curve in CURVES.items():
         for seed, shift in enumerate(SHIFT):
             value = [v + shift for v in curve]
@@ -42,20 +43,30 @@ def runs(write_information, tmp_path):
                 if key[0].startswith("xt") and method == "ce"
             }
             write_information(of, method, seed, epochs=(0, 1, 5), beside=beside)
-    return comparable(load_runs(tmp_path))
+    return comparable(load_runs(folder))
+
+
+@pytest.fixture(scope="module")
+def curves_figure(runs):
+    return information_figure(runs)
+
+
+@pytest.fixture(scope="module")
+def plane_figure(runs):
+    return information_plane_figure(runs)
 
 
 def labelled(axes, label):
     return [artist for artist in axes.collections if artist.get_label() == label]
 
 
-def test_a_panel_for_every_setting_and_target_the_source_first(runs):
-    axes = information_figure(runs).axes
+def test_a_panel_for_every_setting_and_target_the_source_first(curves_figure):
+    axes = curves_figure.axes
     assert [one.get_title() for one in axes] == ["source", "new"] * 2 + ["source", "hue", "new"]
 
 
-def test_lines_are_means_in_the_methods_colours_and_bands_reach_over_the_seeds(runs):
-    for axes in information_figure(runs).axes[:4]:
+def test_lines_are_means_in_the_methods_colours_and_bands_reach_over_the_seeds(curves_figure):
+    for axes in curves_figure.axes[:4]:
         drawn = [to_hex(line.get_color()) for line in axes.lines]
         assert drawn == [colour.lower() for colour in colours(CURVES).values()]
         for line, curve in zip(axes.lines, CURVES.values(), strict=True):
@@ -65,8 +76,8 @@ def test_lines_are_means_in_the_methods_colours_and_bands_reach_over_the_seeds(r
         np.testing.assert_allclose([ends.min(), ends.max()], [1.9, 2.1])
 
 
-def test_the_area_reaches_from_the_estimate_to_its_upper_bound(runs):
-    axes = information_figure(runs).axes[0]
+def test_the_area_reaches_from_the_estimate_to_its_upper_bound(curves_figure):
+    axes = curves_figure.axes[0]
     (ce,) = labelled(axes, "_sandwich")  # the other has no bound
     area = ce.get_paths()[0].vertices
     for epoch, value in zip((0, 1, 5), CURVES["ce"], strict=True):
@@ -74,15 +85,15 @@ def test_the_area_reaches_from_the_estimate_to_its_upper_bound(runs):
         np.testing.assert_allclose([at.min(), at.max()], [value, value + BOUND])
 
 
-def test_estimates_near_the_ceiling_are_hollow(runs):
-    axes = information_figure(runs).axes[0]
+def test_estimates_near_the_ceiling_are_hollow(curves_figure):
+    axes = curves_figure.axes[0]
     (ce,) = labelled(axes, "_ceiling")
     np.testing.assert_allclose(ce.get_offsets(), [[1, 3]])
     assert to_hex(ce.get_facecolor()[0]) == "#ffffff"
 
 
-def test_the_legend_explains_every_sign(runs):
-    (legend,) = information_figure(runs).legends
+def test_the_legend_explains_every_sign(curves_figure):
+    (legend,) = curves_figure.legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == [
         "CE",
@@ -98,15 +109,15 @@ def test_one_estimator_alone_can_be_shown(runs):
     assert [one.get_title() for one in axes] == ["source", "hue", "new"]
 
 
-def test_the_plane_has_a_panel_for_each_method_and_image_set_with_both(runs):
-    *panels, bar = information_plane_figure(runs).axes
+def test_the_plane_has_a_panel_for_each_method_and_image_set_with_both(plane_figure):
+    *panels, bar = plane_figure.axes
     assert [one.get_title() for one in panels] == ["CE", "CTC, temporal queue"] * 2
     assert [one.get_ylabel() for one in panels] == ["I(T;Y) on source, nats", "", "I(T;Y) on new, nats", ""]
     assert bar.get_ylabel() == "epoch"
 
 
-def test_a_path_of_the_plane_runs_through_the_means_and_its_colour_is_time(runs):
-    axes = information_plane_figure(runs).axes[0]
+def test_a_path_of_the_plane_runs_through_the_means_and_its_colour_is_time(plane_figure):
+    axes = plane_figure.axes[0]
     (mean,) = labelled(axes, "_mean")
     wanted = np.transpose([CURVES["ce"], np.array(CURVES["ce"]) / 3])
     np.testing.assert_allclose(mean.get_segments(), [wanted[:2], wanted[1:]])
@@ -122,8 +133,8 @@ def test_a_path_of_the_plane_runs_through_the_means_and_its_colour_is_time(runs)
     assert max(line.get_linewidths()[0] for line in seeds) < mean.get_linewidths()[0]
 
 
-def test_the_other_methods_are_grey_behind_a_panels_own(runs):
-    (others,) = labelled(information_plane_figure(runs).axes[0], "_others")
+def test_the_other_methods_are_grey_behind_a_panels_own(plane_figure):
+    (others,) = labelled(plane_figure.axes[0], "_others")
     assert isinstance(others, LineCollection)
     assert to_hex(others.get_colors()[0]) == OTHERS.lower()
     np.testing.assert_allclose(others.get_segments()[0][:, 0], CURVES["ctc_queue"])

@@ -13,9 +13,9 @@ from ctc_lightning.analysis.frames.methods import OTHERS, colours
 METHODS = ("ce", "ctc_queue")
 
 
-@pytest.fixture
-def figure(write_study):
-    return trade_off_figure(load_runs(write_study()))
+@pytest.fixture(scope="module")
+def figure(study):
+    return trade_off_figure(load_runs(study))
 
 
 def test_a_panel_for_the_source_and_each_target_then_the_plane(figure):
@@ -105,12 +105,12 @@ def test_a_stop_before_the_source_is_learnt_is_said_in_picture_and_words(write_r
 
 
 @pytest.mark.parametrize("num_targets", range(1, 10))
-def test_panels_fill_their_half(write_run, tmp_path, num_targets):
+def test_panels_fill_their_half(write_run, num_targets):
     """At most the legend's share of it is empty: no row, and less than a third of the cells."""
     curves = {("classifier", "source"): ([0.2, 0.9],) * 2}
     curves |= {("whitened", f"t{i}"): ([0.3, 0.5],) * 2 for i in range(num_targets)}
     figure = trade_off_figure(load_runs(write_run(curves, epochs=(0, 1))))
-    figure.savefig(tmp_path / "laid_out.png")
+    figure.draw_without_rendering()
     *panels, _ = figure.axes
     shape = panels[0].get_gridspec()
     assert len(panels) > shape.ncols * (shape.nrows - 1)

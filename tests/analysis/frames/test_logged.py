@@ -1,9 +1,6 @@
 """One real training: its metrics.csv alone, and W&B's cloud, give the numbers of ``results.csv``."""
 
-import os
 import shutil
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import programs
 from ctc_lightning.analysis import comparable, load_metrics, load_runs, trade_off
 from ctc_lightning.report import report
 
@@ -33,19 +31,7 @@ LOGS = ["metrics.csv", "api"]
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("trained") / "run"
-    alone = {
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "HOME": str(tmp_path_factory.mktemp("home")),
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "ctc_lightning.train", *FAST, f"hydra.run.dir={run_dir}"],
-        env=os.environ | alone,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    done = programs.run("train", *FAST, f"hydra.run.dir={run_dir}", HOME=str(tmp_path_factory.mktemp("home")))
     assert done.returncode == 0, done.stderr
     return run_dir
 
