@@ -14,9 +14,9 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import forked
+import fuzz
 from ctc_lightning.cli.configuration import config_dir
-from forked import Case
+from fuzz import Case
 
 # Embedded data and few images, one step, no probe
 TINY = [
@@ -176,10 +176,10 @@ def _flat(cfg: dict[str, Any], prefix: str = ""):
 def make(seed: int, root: Path) -> Callable[[int], Case]:
     """Train a run for the other programs, then draw."""
     trained = ["data=digits", *TINY, *NO_PROBE, f"hydra.run.dir={root}/run"]
-    ended = forked.run("train", trained, root / "trained", limit=300)
-    assert ended.code == 0, ended.err
+    code, _, err = fuzz.run(Case("train", trained), root / "trained", limit=300)
+    assert code == 0, err
     return CommandLines(seed, root / "run").draw
 
 
 if __name__ == "__main__":
-    sys.exit(forked.run_all(__doc__, make))
+    sys.exit(fuzz.run_all(__doc__, make))

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import forked
-from forked import Case
+import fuzz
+from fuzz import Case
 
 LAYOUTS = {
     "classes": [""],
@@ -118,4 +118,4 @@ def spoil(folder: Path, home: Path, kind: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(forked.run_all(__doc__, make))
+    sys.exit(fuzz.run_all(__doc__, make))
