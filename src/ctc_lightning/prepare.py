@@ -28,6 +28,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from torchvision.transforms.v2.functional import InterpolationMode, resize
 
+from ctc_lightning.cli.interrupt import plain_interrupt
 from ctc_lightning.data.check import over_files, unreadable
 from ctc_lightning.data.decode import (
     MAX_PIXELS,
@@ -52,6 +53,7 @@ ORDER_SEED = 0  # of the training images within the shards
 log = logging.getLogger(__name__)
 
 
+@plain_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare a folder; for bad input, one sentence and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m ctc_lightning.prepare", description=TITLE)

@@ -18,11 +18,13 @@ from ctc_lightning.analysis.report.html_of_markdown import html_of_markdown
 from ctc_lightning.analysis.report.page import Block, Section, page
 from ctc_lightning.analysis.report.section import Findings, findings
 from ctc_lightning.analysis.report.view import has_log_odds
+from ctc_lightning.cli.interrupt import plain_interrupt
 from ctc_lightning.files.atomic_write import atomic_file, write_text
 
 SHOWN_FAILURES = 10  # on a terminal
 
 
+@plain_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the report and write its files; for bad input, one sentence and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m ctc_lightning.report", description=__doc__)

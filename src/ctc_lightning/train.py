@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from ctc_lightning.networks.network import check_images
 from ctc_lightning.networks.pretrained_network import PretrainedNetwork
 from ctc_lightning.optim import Constant
 from ctc_lightning.sweep.failures import SweepError
+from ctc_lightning.sweep.interrupt import wait_for_jobs
 from ctc_lightning.sweep.job import run_in_sweep
 from ctc_lightning.sweep.objectives import check_objectives, final_objectives, forget_objectives
 from ctc_lightning.training.callbacks.preemption import leave_if_told
@@ -249,7 +251,8 @@ def main() -> None:
     # Hydra takes flags before and after the settings, not between them
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     try:
-        launch(run, "train")
+        with wait_for_jobs() if "-m" in sys.argv or "--multirun" in sys.argv else nullcontext():
+            launch(run, "train")
     except SweepError as failed:
         sys.stderr.write(f"error: {failed}\n")
         sys.exit(1)

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.cli.interrupt import plain_interrupt
 from ctc_lightning.cli.option_types import parameters
 from ctc_lightning.cli.overrides import literal, quoted
 from ctc_lightning.files.atomic_write import RERUN, WriteError
@@ -66,7 +67,7 @@ def launch(program: Callable[[], Any], config_name: str) -> None:
         config_name: of its configuration.
     """
     sys.argv[1:] = literal(sys.argv[1:])
-    with plain_errors(config_name):
+    with plain_interrupt(), plain_errors(config_name):
         program()
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ctc_lightning.cli.interrupt import plain_interrupt
 from ctc_lightning.data.catalogue import collections, description, presence, table
 from ctc_lightning.data.collection import Collection
 
@@ -17,6 +18,7 @@ REMARKS = (
 )
 
 
+@plain_interrupt()
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table, describe, or download; for bad input, one sentence and exit code 2."""
     default = os.environ.get("CTC_DATA", "data")

@@ -27,7 +27,7 @@ Check = Literal["scan", "full"]
 
 def outlive_signals(worker: int) -> None:  # noqa: ARG001  # torch calls it so
     """A signal to a whole job is for the training, which needs batches until it has saved."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
 
 

@@ -10,6 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.sweep.failures import failed, refuse_failed
+from ctc_lightning.sweep.interrupt import end_if_noted
 from ctc_lightning.sweep.job import refuse_ranks
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class GridSweeper(BasicSweeper):
 
         def launch_and_note(batch: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
             returned = launch(batch, initial_job_idx=initial_job_idx)
+            end_if_noted(folder)
             jobs.extend(returned)
             return [job for job in returned if job.status == JobStatus.COMPLETED]  # Hydra stops at others
 

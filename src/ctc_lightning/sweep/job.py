@@ -16,6 +16,7 @@ from ctc_lightning.cli.errors import USERS_MISTAKES, explain
 from ctc_lightning.cli.overrides import quoted
 from ctc_lightning.cli.run_name import num_started
 from ctc_lightning.sweep.failures import JobError
+from ctc_lightning.sweep.interrupt import CODE, Interrupt
 from ctc_lightning.sweep.objectives import read_objectives
 from ctc_lightning.training.resume import changes
 
@@ -38,6 +39,8 @@ def run_in_sweep(
         JobError: whatever went wrong. A signal or Ctrl-C ends the sweep as well, which is no failure.
     """
     set_up_console()
+    if Interrupt.noted:
+        raise JobError("interrupted")
     run_dir = Path(cfg.paths.run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     try:
@@ -57,6 +60,10 @@ def run_in_sweep(
             kept = [text for text in overrides if not (resumed and text.startswith("resume="))]
             sys.argv[1:] = [*kept, *further]  # Lightning starts further ranks with these
             return train(cfg, overrides)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if Interrupt.in_sweep or getattr(end, "code", CODE) != CODE:
+            raise
+        Interrupt.noted, sentence = True, "interrupted"  # the other processes' jobs save, too
     except USERS_MISTAKES as error:
         sentence = explain(error, "train", overrides)
     except Exception as error:  # noqa: BLE001  # the others shall run

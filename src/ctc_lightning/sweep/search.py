@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.files.atomic_write import write_text
 from ctc_lightning.sweep.failures import failed, refuse_failed
+from ctc_lightning.sweep.interrupt import end_if_noted
 from ctc_lightning.sweep.job import refuse_ranks
 from ctc_lightning.sweep.space import distribution_of, load_optuna
 from ctc_lightning.sweep.study import Study, overrides_of
@@ -95,6 +96,7 @@ class OptunaSweeper(Sweeper):
                 batch = [[*fixed, *overrides_of(trial)] for trial in trials]
                 self.validate_batch_is_legal(batch)
                 returned = self.launcher.launch(batch, initial_job_idx=trials[0].number)
+                end_if_noted(str(folder))
                 for trial, job in zip(trials, returned, strict=True):
                     if job.status == JobStatus.COMPLETED:
                         study.succeed(trial, job.return_value)

@@ -81,3 +81,10 @@ def test_what_ranks_agreed_on_is_not_for_those_that_are_started_again_with_their
     assert other._is_time(trainer(6, 1), begun=1)
     again, _ = two_ranks(store, 1, broadcast=lambda now: now)
     assert not any(again._is_time(trainer(step, 1), begun=1) for step in range(1, 20))
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    Preemption("checkpoints")._listen(SimpleNamespace(is_global_zero=True))
+    signal.raise_signal(signal.SIGINT)
+    assert Preemption.received == signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL

@@ -1,9 +1,11 @@
-"""A run that is told to go: a signal saves ``last.ckpt`` between two steps and ends the process."""
+"""Preemption: on a signal, Ctrl-C included, save ``last.ckpt`` between two steps and exit."""
 
 import logging
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,13 +16,16 @@ from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from torch import distributed as dist
 
+from ctc_lightning.cli.overrides import quoted
 from ctc_lightning.distributed import world_size
 
 log = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the last one is submitit's
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # the last one is submitit's
 
 
 class Preemption(pl.Callback):
@@ -77,6 +82,10 @@ class Preemption(pl.Callback):
 
     def _note(self, trainer: pl.Trainer, number: int, _: Any) -> None:
         Preemption.received = number
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
+            if trainer.is_global_zero:
+                log.info("Ctrl-C: saving after this step. Press it again to stop at once.")
         if self._at_once:
             self.leave_if_told(trainer)
 
@@ -168,7 +177,10 @@ class Preemption(pl.Callback):
         """Queue the job again and end; ``together``: with all ranks, of which none ends before that."""
         number, Preemption.received, self._at_once = self.received, None, False
         assert number is not None
-        log.info("Stopped by %s; resume=auto goes on.", signal.Signals(number).name)
+        if trainer.is_global_zero:
+            name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+            saved = f"saved {self.path}" if self.path.is_file() else "nothing to save yet"
+            log.info("Stopped by %s: %s. To resume: %s", name, saved, self._command())
         try:
             if number == signal.SIGUSR2 and callable(self._of_submitit):
                 self._of_submitit(number, None)
@@ -178,6 +190,22 @@ class Preemption(pl.Callback):
             if together:
                 trainer.strategy.barrier()
         raise SystemExit(128 + number)
+
+    def _command(self) -> str:
+        """The command line that resumes this run; of a sweep, all its runs."""
+        given = [word for word in sys.argv[1:] if not word.startswith(("resume=", "hydra.run.dir="))]
+        if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+            return "rerun the sweep's command with hydra.sweep.dir=" + str(HydraConfig.get().sweep.dir)
+        where = f"hydra.run.dir={quoted(str(self.path.parent.parent))}"
+        return shlex.join(["python", "-m", "ctc_lightning.train", *given, where, "resume=auto"])
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Ctrl-C before the first step or in a validation: exit code 130, where Lightning's is 1."""
+        if isinstance(exception, KeyboardInterrupt):
+            Preemption.received = signal.SIGINT
+            self._leave(trainer)
 
 
 @contextmanager
