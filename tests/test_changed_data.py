@@ -195,15 +195,11 @@ def test_the_digest_is_of_names_and_content_and_not_of_the_place(begun, copied):
 # ------------------------------------------------------------------------------------------------- transfer
 
 
-def evaluate(place):
-    overrides = [
-        f"run={place / 'run'}",
-        "protocol=knn",
-        "paths.root=/nowhere",
-        f"source.root={place / 'photos'}",
-    ]
+def evaluate(place, *target):
+    own = [f"source.root={place / 'photos'}", f"source.cache_dir={place / 'cache'}"]
+    overrides = [f"run={place / 'run'}", "protocol=knn", "paths.root=/nowhere", *(target or own)]
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        transfer(compose("transfer", [*overrides, f"source.cache_dir={place / 'cache'}"]))
+        transfer(compose("transfer", overrides))
     return ResultsTable(place / "run" / "results.csv").rows()
 
 
@@ -231,6 +227,15 @@ def test_images_that_changed_are_refused_by_the_evaluation(change, said, copied)
     assert {(row.epoch, row.metric) for row in rows} == {(epoch, FAILED) for epoch in range(3)}
     assert all("has changed since the network was trained: " in row.note for row in rows)
     assert all(said in row.note for row in rows)
+
+
+def test_changed_images_can_be_measured_as_another_data_set(copied):
+    place = copied("ce")
+    rename(place / "photos")
+    assert "by target=DATA_SET data.root=FOLDER data.name=NAME." in evaluate(place)[0].note
+    options = [f"data.root={place / 'photos'}", f"data.cache_dir={place / 'cache'}", "data.name=new"]
+    rows = evaluate(place, "target=image_folder_small", *options)
+    assert {row.epoch for row in rows if (row.target, row.metric) == ("new", "top1")} == {0, 1, 2}
 
 
 def test_classes_in_another_order_are_matched_by_name(copied):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,12 @@ def data_config(data_set: str) -> DictConfig:
     Raises:
         HydraException: there is no such file, or it cannot be composed.
     """
-    overrides = [f"data={data_set}", *_searchpath()]
+    return _composed(data_set, *_searchpath())
+
+
+@lru_cache
+def _composed(data_set: str, *searchpath: str) -> DictConfig:
+    overrides = [f"data={data_set}", *searchpath]
     if GlobalHydra.instance().is_initialized():
         return compose("train", overrides).data
     with initialize_config_dir(str(config_dir()), version_base="1.3"):

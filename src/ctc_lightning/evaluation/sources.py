@@ -247,13 +247,13 @@ def _rebuild(
     if changed and not reorder(classifier, snapshot.classes, own.classes):
         raise ValueError(
             f"data={own.name} has other classes than the network was trained on: {changed}; restore the "
-            "classes, or measure them as another data set by target=DATA_SET data.root=FOLDER."
+            "classes, or measure them as another data set by target=DATA_SET data.root=FOLDER data.name=NAME."
         )
     record = image_record(own)
     if images := image_changes(snapshot.images, {**record, "digest": None} if changed else record):
         raise ValueError(
             f"data={own.name} has changed since the network was trained: {', '.join(images)}; restore the "
-            "images, or measure them as another data set by target=DATA_SET data.root=FOLDER."
+            "images, or measure them as another data set by target=DATA_SET data.root=FOLDER data.name=NAME."
         )
     return backbone, classifier
 
