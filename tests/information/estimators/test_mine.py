@@ -79,7 +79,7 @@ def test_the_reference_draws_the_marginals_on_their_own(name, configured, correl
 def test_the_reference_s_exact_numbers(configured):
     for name, rate, steps in (("mine_reference_xt", 8e-5, 10_000), ("mine_reference_ty", 1e-5, 20_000)):
         settings = configured(name).settings
-        assert settings["critic"] == {"kind": "JointDesign", "hidden": [1024] * 3, "init_std": 0.02}
+        assert settings["critic"]["settings"] == {"hidden": [1024] * 3, "init_std": 0.02}
         assert (settings["learning_rate"], settings["iterations"]) == (rate, steps)
         assert (settings["batch_size"], settings["average_rate"]) == (5000, 0.01)
         assert (settings["independent_marginal"], settings["standardise"]) == (True, False)

@@ -55,7 +55,7 @@ def test_settings_are_plain_and_hold_every_argument(name, configured):
     settings = json.loads(json.dumps(estimator.settings))
     again = {key: value for key, value in settings.items() if key != "critic"}
     assert type(estimator)(critic=estimator.critic, **again).settings == estimator.settings
-    assert settings["critic"]["kind"] in ("JointDesign", "SeparableDesign")
+    assert settings["critic"]["class"] in ("JointDesign", "SeparableDesign")
 
 
 @pytest.mark.parametrize("name", NAMES)
