@@ -178,6 +178,7 @@ def become(program, arguments, cwd, output, environment, outlet):
     sys.path[1:1] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     sys.argv = [program, *arguments]
     weakref.finalize._registry.clear()  # temporary folders of the server
+    sys.modules["wandb.sdk.data_types._private"].MEDIA_TMP.name = tempfile.mkdtemp(dir=output)
     fork_ranks(open(outlet, "w"), output)
     code = 1
     try:
