@@ -208,6 +208,13 @@ def test_an_unknown_prefix_is_named(tmp_path):
         create_backbone("cifar/resnet8", pretrained=tmp_path / "w.pt")
 
 
+def test_a_prefix_that_is_known_is_not_to_be_removed(tmp_path):
+    state = create_backbone("cifar/resnet8").state_dict() | {"stem.0.weight": torch.ones(16, 1, 3, 3)}
+    torch.save({"state_dict": under("net.", state)}, tmp_path / "w.ckpt")
+    with pytest.raises(ValueError, match=r"shape \(16, 1, 3, 3\) instead of (?!.*remove)"):
+        create_backbone("cifar/resnet8", pretrained=tmp_path / "w.ckpt")
+
+
 def whole_model(path):
     torch.save(torchvision.models.resnet18(), path)
 

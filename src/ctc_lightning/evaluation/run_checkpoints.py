@@ -106,7 +106,8 @@ def read_snapshot(path: Path) -> Snapshot:
     if not any(name.startswith(_BACKBONE) for name in state) or not content.get("config"):
         raise ValueError(
             f"{path} was not written by ctc_lightning.train (it has no configuration or no "
-            "network.backbone); for other weights give network.backbone=FAMILY/NAME network.pretrained=FILE."
+            "network.backbone); train and transfer take other weights with network.backbone=FAMILY/NAME "
+            "network.pretrained=FILE."
         )
     expected = content.get("input")
     epoch, within_epoch = _progress(content["loops"]["fit_loop"])

@@ -78,7 +78,7 @@ def load_weights(backbone: nn.Module, path: Path) -> dict[str, Tensor]:
         raise ValueError(
             f"the weights file {path} is of another network: it {problems}; choose network.backbone, "
             "network.stem and network.backbone_options as in the training that wrote it"
-            f"{_hint(state, expected)}."
+            f"{'' if expected.keys() <= found.keys() else _hint(state, expected)}."
         )
     backbone.load_state_dict(found, strict=True)
     used = {own for name, own in named.items() if name in expected}

@@ -1,6 +1,8 @@
 """Which runs belong in one table, what backbones join it, and what is said of the rest."""
 
 import os
+import re
+import shlex
 
 import pytest
 
@@ -30,6 +32,14 @@ def test_a_run_without_probes_is_left_out_and_alone_it_is_an_error(write_run, ca
         match=r"no run to compare: .*run `python -m ctc_lightning.transfer run=.*ctc_queue/0 target=…`",
     ):
         comparable(load_runs(bare))
+
+
+def test_the_command_for_an_awkward_folder_can_be_pasted(write_run, tmp_path):
+    run = write_run(SOURCE).rename(tmp_path / "it's (1)")
+    with pytest.raises(ValueError, match="no run to compare") as error:
+        comparable(load_runs(run))
+    command = re.search(r"`(.*)`", str(error.value))[1]
+    assert f"run={run}" in shlex.split(command)
 
 
 def test_a_run_without_validation_accuracy_has_no_peak_to_show(write_run):

@@ -1,6 +1,7 @@
 """Which runs, and which of their numbers, belong in one table."""
 
 import logging
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from ctc_lightning.evaluation.results import FAILED, NO_EPOCH
 log = logging.getLogger(__name__)
 
 UNMEASURED = (
-    "has no target measured on test and validation: run `python -m ctc_lightning.transfer run={path} "
+    "has no target measured on test and validation: run `python -m ctc_lightning.transfer {run} "
     "target=…`, or train on data with targets"
 )
 UNSAID = "no reason was written down"
@@ -135,9 +136,11 @@ def _adopted(plain: pd.DataFrame, trained: pd.DataFrame) -> list[pd.DataFrame]:
 
 def _without(frame: pd.DataFrame, out: pd.Series, reason: str, *, fatal: bool = True) -> pd.DataFrame:
     """The frame without the marked rows, each of their runs named in a warning."""
-    paths = frame.loc[out, "path"].unique()
+    said = [
+        f"{path} {reason.format(run=shlex.quote(f'run={path}'))}" for path in frame.loc[out, "path"].unique()
+    ]
     if fatal and len(frame) and out.all():
-        raise ValueError(f"no run to compare: {paths[0]} {reason.format(path=paths[0])}")
-    for path in paths:
-        log.warning("left out: %s %s", path, reason.format(path=path))
+        raise ValueError(f"no run to compare: {said[0]}")
+    for line in said:
+        log.warning("left out: %s", line)
     return frame[~out]
