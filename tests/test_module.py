@@ -12,6 +12,10 @@ from pytorch_lightning.callbacks import LambdaCallback
 from torch.nn.functional import cross_entropy
 
 from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.module import CTCModule
+from ctc_lightning.networks import create_network
+from ctc_lightning.optim import Cosine
+from ctc_lightning.stage import Stage
 from ctc_lightning.train import build
 
 NUM_BATCHES = 8  # an epoch, of 8 images
@@ -228,3 +232,9 @@ def test_a_resumed_run_begins_a_stage_only_at_its_beginning(finished, begins_ane
     assert any(name.startswith(encoder) for name in changed) == (bank in changed) == begins_anew
     assert all(name.startswith(encoder) or name == bank for name in changed)
     torch.testing.assert_close(state(resumed), state(uninterrupted), rtol=0, atol=0)
+
+
+def test_a_single_class_is_refused():
+    network = create_network(backbone="cifar/resnet8", num_classes=1, projector=None)
+    with pytest.raises(ValueError, match="has 1 class, must have at least 2: use data of several classes"):
+        CTCModule(network, {"only": Stage()}, torch.optim.SGD, Cosine())

@@ -91,6 +91,8 @@ class CTCModule(pl.LightningModule):
         self.lr_schedule = schedule
         self.step_batches = StepBatches()
         self.losses = EpochMeans()
+        if network.classifier.out_features < 2:
+            raise ValueError("the network has 1 class, must have at least 2: use data of several classes.")
         self.val_top1 = MulticlassAccuracy(network.classifier.out_features, average="micro")
 
     @property
