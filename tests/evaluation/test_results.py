@@ -199,6 +199,7 @@ def write_rows(path, protocol):
         ResultsTable(path).put([row(epoch=epoch, protocol=protocol)])
 
 
+@pytest.mark.slow
 def test_two_processes_lose_no_row_of_each_others(table):
     start = multiprocessing.get_context("spawn").Process
     processes = [start(target=write_rows, args=(table.path, name)) for name in ("knn", "logreg")]
@@ -212,6 +213,7 @@ def test_two_processes_lose_no_row_of_each_others(table):
     assert set(units) == {(epoch, name, "hue") for epoch in range(50) for name in ("knn", "logreg")}
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_while_it_writes_leaves_a_whole_table(table):
     """Killed at four different moments of writing 3000 rows again and again."""
     program = f"""
