@@ -198,12 +198,12 @@ def test_the_yaml_gives_every_option(task):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ways": 1}, "ways is 1; it must be at least 2"),
-        ({"queries": 0}, "queries is 0; it must be at least 1"),
-        ({"episodes": 1}, "episodes is 1; it must be at least 2"),
-        ({"shots": []}, r"shots are \[\]; give at least one"),
-        ({"shots": [5, 0]}, r"shots are \[5, 0\]; give at least one, all at least 1"),
-        ({"metric": "manhattan"}, "metric is 'manhattan'; choose euclidean or cosine"),
+        ({"ways": 1}, "ways is 1; it must be a whole number of at least 2"),
+        ({"queries": 0}, "queries is 0; it must be a whole number of at least 1"),
+        ({"episodes": 1}, "episodes is 1; it must be a whole number of at least 2"),
+        ({"shots": []}, r"shots is \[\]; give at least one value"),
+        ({"shots": [5, 0]}, r"shots is \[5, 0\]; give at least one value, each a whole number of at least 1"),
+        ({"metric": "manhattan"}, "metric is 'manhattan'; it must be one of 'euclidean', 'cosine'"),
     ],
 )
 def test_impossible_options_are_refused(options, message):

@@ -215,8 +215,12 @@ def test_the_yaml_gives_every_option(noisy_task):
 @pytest.mark.parametrize(
     ("neighbours", "temperatures", "message"),
     [
-        ([], [None], r"neighbours are \[\]; give at least one"),
-        ([5, 0], [None], r"neighbours are \[5, 0\]; give at least one, all at least 1"),
+        ([], [None], r"neighbours is \[\]; give at least one value"),
+        (
+            [5, 0],
+            [None],
+            r"neighbours is \[5, 0\]; give at least one value, each a whole number of at least 1",
+        ),
         ([5], [], r"temperatures are \[\]; give at least one"),
         ([5], [None, 0.0], r"temperatures are \[None, 0.0\]; give at least one, all above 0 or null"),
     ],

@@ -167,14 +167,17 @@ def test_the_yaml_gives_every_option(noisy_task):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learning_rates": []}, r"learning_rates are \[\]; give at least one"),
-        ({"learning_rates": [0.1, 0]}, r"learning_rates are \[0.1, 0\]; give at least one, all above 0"),
-        ({"weight_decays": []}, r"weight_decays are \[\]; give at least one"),
-        ({"weight_decays": [-1.0]}, r"weight_decays are \[-1.0\]; give at least one, none below 0"),
-        ({"momentum": 1.0}, "momentum is 1.0; it must be from 0 to below 1"),
-        ({"batch_size": 1}, "batch_size is 1; a variance needs at least 2"),
-        ({"epochs": 0}, "epochs is 0; give at least 1"),
-        ({"milestones": [25]}, r"milestones are \[25\], shares of the epochs; give values between 0 and 1"),
+        ({"learning_rates": []}, r"learning_rates is \[\]; give at least one value"),
+        (
+            {"learning_rates": [0.1, 0]},
+            r"learning_rates is \[0.1, 0\]; give at least one value, each above 0",
+        ),
+        ({"weight_decays": []}, r"weight_decays is \[\]; give at least one value"),
+        ({"weight_decays": [-1.0]}, r"weight_decays is \[-1.0\]; give at least one value, each at least 0"),
+        ({"momentum": 1.0}, "momentum is 1.0; it must be at least 0 and below 1"),
+        ({"batch_size": 1}, "batch_size is 1; it must be a whole number of at least 2"),
+        ({"epochs": 0}, "epochs is 0; it must be a whole number of at least 1"),
+        ({"milestones": [25]}, r"milestones is \[25\]; give at least one value, each above 0 and below 1"),
         ({"decay": 0.0}, "decay is 0.0; it must be above 0 and at most 1"),
     ],
 )

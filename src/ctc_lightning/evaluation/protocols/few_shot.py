@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ctc_lightning.checks import count, one_of
 from ctc_lightning.evaluation.measured import Measured
 from ctc_lightning.evaluation.protocol import Protocol, Task
 
@@ -52,13 +53,9 @@ class FewShot(Protocol):
     def __init__(
         self, *, ways: int, shots: Sequence[int], queries: int, episodes: int, metric: str = "euclidean"
     ) -> None:
-        for name, number, least in (("ways", ways, 2), ("queries", queries, 1), ("episodes", episodes, 2)):
-            if number < least:
-                raise ValueError(f"few-shot: {name} is {number}; it must be at least {least}.")
-        if not shots or min(shots) < 1:
-            raise ValueError(f"few-shot: shots are {list(shots)}; give at least one, all at least 1.")
-        if metric not in get_args(Metric):
-            raise ValueError(f"few-shot: metric is {metric!r}; choose {' or '.join(get_args(Metric))}.")
+        count("few-shot", least=2, ways=ways, episodes=episodes)
+        count("few-shot", queries=queries, shots=list(shots))
+        one_of("few-shot", get_args(Metric), metric=metric)
         self.ways = ways
         self.shots = sorted(set(shots))
         self.queries = queries

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from tqdm import tqdm
 
+from ctc_lightning import checks
 from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.heads import answers, label_loss, new_head, own_randomness
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, TargetImages, Task
@@ -47,17 +48,9 @@ class FineTune(ClassifierProtocol):
     def __init__(
         self, *, learning_rates: Sequence[float], step_decays: Sequence[float], steps: int, batch_size: int
     ) -> None:
-        if not learning_rates or min(learning_rates) <= 0:
-            raise ValueError(
-                f"finetune: learning_rates are {list(learning_rates)}; give at least one, all above 0."
-            )
-        if not step_decays or not 0 <= min(step_decays) <= max(step_decays) < 1:
-            raise ValueError(
-                f"finetune: step_decays are {list(step_decays)}; give at least one, all from 0 to below 1."
-            )
-        for name, number in (("steps", steps), ("batch_size", batch_size)):
-            if number < 1:
-                raise ValueError(f"finetune: {name} is {number}; give at least 1.")
+        checks.in_range("finetune", "(0, inf)", learning_rates=list(learning_rates))
+        checks.in_range("finetune", "[0, 1)", step_decays=list(step_decays))
+        checks.count("finetune", steps=steps, batch_size=batch_size)
         self.learning_rates = list(learning_rates)
         self.step_decays = list(step_decays)
         self.steps = steps

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ctc_lightning.checks import count
 from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Task
 
@@ -47,8 +48,7 @@ class KNearestNeighbours(ClassifierProtocol):
     def __init__(
         self, *, neighbours: Sequence[int], temperatures: Sequence[float | None], refit: bool = True
     ) -> None:
-        if not neighbours or min(neighbours) < 1:
-            raise ValueError(f"kNN: neighbours are {list(neighbours)}; give at least one, all at least 1.")
+        count("kNN", neighbours=list(neighbours))
         if not temperatures or any(t is not None and t <= 0 for t in temperatures):
             raise ValueError(
                 f"kNN: temperatures are {list(temperatures)}; give at least one, all above 0 or null."

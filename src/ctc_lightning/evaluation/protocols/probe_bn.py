@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.heads import new_head
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Task
@@ -59,27 +60,14 @@ class BatchNormProbe(ClassifierProtocol):
         milestones: Sequence[float],
         decay: float,
     ) -> None:
-        if not learning_rates or min(learning_rates) <= 0:
-            raise ValueError(
-                f"BatchNorm probe: learning_rates are {list(learning_rates)}; give at least one, all above 0."
-            )
-        if not weight_decays or min(weight_decays) < 0:
-            raise ValueError(
-                f"BatchNorm probe: weight_decays are {list(weight_decays)}; give at least one, none below 0."
-            )
-        if not 0 <= momentum < 1:
-            raise ValueError(f"BatchNorm probe: momentum is {momentum}; it must be from 0 to below 1.")
-        if batch_size < 2:
-            raise ValueError(f"BatchNorm probe: batch_size is {batch_size}; a variance needs at least 2.")
-        if epochs < 1:
-            raise ValueError(f"BatchNorm probe: epochs is {epochs}; give at least 1.")
-        if any(not 0 < share < 1 for share in milestones):
-            raise ValueError(
-                f"BatchNorm probe: milestones are {list(milestones)}, shares of the epochs; give values "
-                "between 0 and 1."
-            )
-        if not 0 < decay <= 1:
-            raise ValueError(f"BatchNorm probe: decay is {decay}; it must be above 0 and at most 1.")
+        in_range("BatchNorm probe", "(0, inf)", learning_rates=list(learning_rates))
+        in_range("BatchNorm probe", "[0, inf)", weight_decays=list(weight_decays))
+        in_range("BatchNorm probe", "[0, 1)", momentum=momentum)
+        count("BatchNorm probe", least=2, batch_size=batch_size)  # for a variance
+        count("BatchNorm probe", epochs=epochs)
+        if milestones:
+            in_range("BatchNorm probe", "(0, 1)", milestones=list(milestones))
+        in_range("BatchNorm probe", "(0, 1]", decay=decay)
         self.learning_rates = list(learning_rates)
         self.weight_decays = list(weight_decays)
         self.momentum = momentum

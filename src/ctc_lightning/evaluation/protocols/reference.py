@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.heads import label_loss, new_head, own_randomness
 from ctc_lightning.evaluation.measured import Measured
@@ -56,15 +57,10 @@ class ReferenceProbe(ClassifierProtocol):
         best_epoch_on_test: bool,
         evaluate_on_val: bool,
     ) -> None:
-        if learning_rate <= 0:
-            raise ValueError(f"reference probe: learning_rate is {learning_rate}; it must be above 0.")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"reference probe: momentum is {momentum}; it must be from 0 to below 1.")
-        if weight_decay < 0:
-            raise ValueError(f"reference probe: weight_decay is {weight_decay}; it must be 0 or more.")
-        for name, number in (("batch_size", batch_size), ("epochs", epochs)):
-            if number < 1:
-                raise ValueError(f"reference probe: {name} is {number}; give at least 1.")
+        in_range("reference probe", "(0, inf)", learning_rate=learning_rate)
+        in_range("reference probe", "[0, 1)", momentum=momentum)
+        in_range("reference probe", "[0, inf)", weight_decay=weight_decay)
+        count("reference probe", batch_size=batch_size, epochs=epochs)
         self.learning_rate = learning_rate
         self.momentum = momentum
         self.weight_decay = weight_decay
