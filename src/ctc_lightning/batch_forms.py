@@ -154,7 +154,8 @@ class BatchReader:
             self._shapes.add(parts.view.shape[1:])
         if not self._checked or label_B.device.type == "cpu":
             check_labels(label_B, self._network.classifier.out_features)  # type: ignore[union-attr,arg-type]
-            if self.num_images is not None and len(index_B) and int(index_B.max()) >= self.num_images:
+            given = parts.index is not None and len(index_B) > 0
+            if given and self.num_images is not None and int(index_B.max()) >= self.num_images:
                 raise ValueError(
                     f"an image has the number {int(index_B.max())}; it must be below the {self.num_images} "
                     "images of the data set: put IndexedDataset around the outermost data set."
@@ -183,6 +184,12 @@ class BatchReader:
         return (order_B * world_size() + rank()) % NUM_NUMBERS
 
 
+def numbers_of(loader: Any, batch_idx: int, num_images: int) -> list[int]:
+    """Image numbers of a prediction batch, from Lightning's sampler; -1 where they are not known."""
+    seen = getattr(getattr(loader, "batch_sampler", None), "seen_batch_indices", None)
+    return seen[batch_idx] if seen else [-1] * num_images
+
+
 def check_labels(label: Tensor, num_classes: int) -> None:
     """Refuse labels that the classifier does not have.
 
@@ -192,5 +199,5 @@ def check_labels(label: Tensor, num_classes: int) -> None:
     if len(label) and (wrong := label[(label < 0) | (label >= num_classes)]).numel():
         raise ValueError(
             f"an image has the label {int(wrong[0])}; the classifier has {num_classes} classes, 0 to "
-            f"{num_classes - 1}: correct the labels, or set num_classes={max(int(label.max()), 0) + 1}."
+            f"{num_classes - 1}: correct the labels, or num_classes."
         )
