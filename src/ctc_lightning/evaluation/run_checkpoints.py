@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.evaluation.results import NO_EPOCH
+from ctc_lightning.files.old_names import with_new_names
 from ctc_lightning.networks import create_network
 from ctc_lightning.networks.state_dict import differences
 from ctc_lightning.networks.weights_file import read_weights_file
@@ -116,7 +117,7 @@ def read_snapshot(path: Path) -> Snapshot:
         epoch=epoch,
         step=content["global_step"],
         within_epoch=within_epoch,
-        config=content["config"],
+        config=with_new_names(content["config"]),
         expected=expected
         and NetworkInput(tuple(expected["shape"]), tuple(expected["mean"]), tuple(expected["std"])),
         state=state,

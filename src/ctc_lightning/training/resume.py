@@ -9,6 +9,7 @@ from torch import nn
 
 from ctc_lightning.cli.run_name import started_again
 from ctc_lightning.data.class_names import difference
+from ctc_lightning.files.old_names import with_new_names
 from ctc_lightning.networks.state_dict import differences
 from ctc_lightning.networks.weights_file import read_weights_file
 
@@ -143,7 +144,7 @@ def check_unchanged(
             nothing left to train, whose weights would be called after a configuration they never met.
     """
     content = _read(path)
-    changed = changes(content.get("config") or config, config)
+    changed = changes(with_new_names(content.get("config") or config), config)
     if (before := content.get("global_batch", global_batch)) != global_batch:
         changed.append(f"an optimizer step was of {before} images of all ranks and is of {global_batch}")
     what = {"another configuration": changed, "other data": changed_data}
