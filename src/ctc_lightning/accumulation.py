@@ -47,7 +47,8 @@ class StepBatches:
             count = torch.tensor([self._num_images], dtype=torch.float64, device=grads[0].device)
             factor = full_step / gather(count, even=True)[0].sum()
         if not isinstance(factor, float) or factor != 1:
-            torch._foreach_mul_(grads, factor)
+            for grad in grads:
+                grad.mul_(factor)
 
     def embed(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> None:
         """Keep a batch's embeddings, without its images, until `store`."""

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import rank, world_size
+from ctc_lightning.networks.batch_norm import BATCH_NORM
 from ctc_lightning.networks.network import check_images
 from ctc_lightning.stage import Stage
 
@@ -116,7 +116,7 @@ class BatchReader:
             return batch
         if self._last is None or self._last[0] is not batch:
             parts = parts_of(batch)
-            if len(parts.view) < 2 and any(isinstance(m, _BatchNorm) for m in self._network.modules()):
+            if len(parts.view) < 2 and any(isinstance(m, BATCH_NORM) for m in self._network.modules()):
                 raise ValueError(
                     "a batch has 1 image, and BatchNorm needs at least 2: set drop_last=True in the "
                     "DataLoader, or choose another batch_size."

@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.functional import cross_entropy, normalize
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
@@ -20,6 +19,7 @@ from ctc_lightning.accumulation import StepBatches
 from ctc_lightning.batch_forms import BatchReader
 from ctc_lightning.distributed import gather_objects, rank, world_size
 from ctc_lightning.epoch_means import EpochMeans, log_epoch
+from ctc_lightning.networks.batch_norm import OF_ONE_RANK
 from ctc_lightning.networks.eval_mode import evaluating
 from ctc_lightning.networks.network import Network
 from ctc_lightning.optim.parameter_groups import parameter_groups, scaled_lr
@@ -202,7 +202,7 @@ class CTCModule(pl.LightningModule):
         return {
             f"{name}.{key}": buffer
             for name, layer in self.named_modules()
-            if isinstance(layer, _BatchNorm) and not isinstance(layer, nn.SyncBatchNorm)
+            if isinstance(layer, OF_ONE_RANK)
             for key, buffer in layer.named_buffers()
         }
 

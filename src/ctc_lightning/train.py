@@ -35,6 +35,7 @@ from ctc_lightning.sweep.job import run_in_sweep
 from ctc_lightning.sweep.objectives import check_objectives, final_objectives, forget_objectives
 from ctc_lightning.training.callbacks.preemption import leave_if_told
 from ctc_lightning.training.loggers import MetricsCSV
+from ctc_lightning.training.private_names import ddp_options, splits_batches, synchronises_batch_norm
 from ctc_lightning.training.resume import (
     check_fits,
     check_unchanged,
@@ -148,16 +149,16 @@ def check_strategy(trainer: pl.Trainer, module: CTCModule) -> None:
     strategy = trainer.strategy
     if not isinstance(strategy, DDPStrategy):
         return
-    if trainer._accelerator_connector.use_distributed_sampler:
+    if splits_batches(trainer):
         raise ValueError(
             "trainer.use_distributed_sampler is true, but data modules split images by rank; set it false."
         )
-    if isinstance(trainer.accelerator, CPUAccelerator) and getattr(strategy, "_layer_sync", None):
+    if isinstance(trainer.accelerator, CPUAccelerator) and synchronises_batch_norm(strategy):
         raise ValueError(
             "trainer.sync_batchnorm=true needs GPUs, and this training is on the CPU; set it false, or take "
             "trainer=ddp_sim."
         )
-    if strategy._ddp_kwargs.get("broadcast_buffers", True):
+    if ddp_options(strategy).get("broadcast_buffers", True):
         raise ValueError(
             f"the strategy of these {trainer.world_size} processes sends every buffer, all of the memory, to "
             "each of them in each step; take trainer=ddp (on the CPU ddp_sim), or set "
@@ -165,7 +166,7 @@ def check_strategy(trainer: pl.Trainer, module: CTCModule) -> None:
         )
     used = [set(stage.heads(module.network)) for stage in module.stages.values()]  # type: ignore[operator]
     everywhere = set.union(*used, set((module.network.projector or torch.nn.Module()).parameters()))
-    if any(heads != everywhere for heads in used) and not strategy._ddp_kwargs.get("find_unused_parameters"):
+    if any(heads != everywhere for heads in used) and not ddp_options(strategy).get("find_unused_parameters"):
         raise ValueError(
             "trainer.strategy.find_unused_parameters is false, but a stage has a head that another does not "
             "use, at which DDP would stop; set it true."

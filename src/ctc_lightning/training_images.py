@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from ctc_lightning.batch_forms import check_labels
 from ctc_lightning.data.labels import labels_of
 from ctc_lightning.distributed import rank, world_size
+from ctc_lightning.networks.batch_norm import BATCH_NORM
 from ctc_lightning.stage import Stage
+from ctc_lightning.training.private_names import training_source
 
 
 class TrainingImages(NamedTuple):
@@ -56,12 +57,8 @@ def describe(loader: Any) -> TrainingImages:
 
 
 def training_loader(trainer: pl.Trainer) -> Any:
-    """The loader that ``trainer.fit`` was given, or makes: before weights are restored.
-
-    ``fit_loop.setup_data`` would come too early here: it opens the loader, which a data module may first have
-    to be told where to resume.
-    """
-    return trainer.fit_loop._data_source.dataloader()
+    """The loader that ``trainer.fit`` was given, or makes: before weights are restored."""
+    return training_source(trainer).dataloader()
 
 
 def images_of(trainer: pl.Trainer, stages: Mapping[str, Stage]) -> TrainingImages:
@@ -113,7 +110,7 @@ def check_loader(trainer: pl.Trainer, network: nn.Module, num_images: int | None
         )
     loader: Any = trainer.train_dataloader
     seen = images.last_batch == 1 and len(loader) == trainer.num_training_batches
-    if seen and any(isinstance(m, _BatchNorm) for m in network.modules()):
+    if seen and any(isinstance(m, BATCH_NORM) for m in network.modules()):
         raise ValueError(
             "the last training batch has 1 image, and BatchNorm needs at least 2: set drop_last=True in the "
             f"DataLoader, or choose another batch_size than {images.batch_size}."

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ctc_lightning.key_encoder.protocol import KeyEncoder
 
@@ -49,7 +50,8 @@ class MomentumEncoder(KeyEncoder):
     @torch.no_grad()
     def update(self, encoder: nn.Sequential) -> None:
         """One step of the average, over all tensors at once."""
-        torch._foreach_lerp_(self._averaged(self.encoder), self._averaged(encoder), 1 - self.momentum)
+        average = get_ema_multi_avg_fn(self.momentum)
+        average(self._averaged(self.encoder), self._averaged(encoder), None)
 
     def _averaged(self, encoder: nn.Module) -> list[Tensor]:
         tensors: list[Tensor] = list(encoder.parameters())

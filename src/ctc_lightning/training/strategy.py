@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from lightning_fabric.utilities.distributed import _set_num_threads_if_needed
 from pytorch_lightning.strategies import DDPStrategy
-from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
+
+from ctc_lightning.training.private_names import SubprocessLauncher, set_num_threads_if_needed
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +42,11 @@ class DDP(DDPStrategy):
 
     def _configure_launcher(self) -> None:
         super()._configure_launcher()
-        if isinstance(self._launcher, _SubprocessScriptLauncher):
+        if isinstance(self._launcher, SubprocessLauncher):
             self._launcher = Launcher(self.cluster_environment, self.num_processes, self.num_nodes)  # type: ignore[arg-type]
 
 
-class Launcher(_SubprocessScriptLauncher):
+class Launcher(SubprocessLauncher):
     """Starts the further ranks of this machine, where nothing else has.
 
     When rank 0 fails the others are killed at once: Lightning leaves them waiting for it. When another one
@@ -67,7 +67,7 @@ class Launcher(_SubprocessScriptLauncher):
             self._call_children_scripts()
             self._has_failed = threading.Event()
             threading.Thread(target=self._watch, daemon=True).start()
-            _set_num_threads_if_needed(num_processes=self.num_processes)
+            set_num_threads_if_needed(num_processes=self.num_processes)
         try:
             return function(*args, **kwargs)
         except BaseException:

@@ -18,10 +18,15 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from torch import distributed as dist
 
 from ctc_lightning.cli.overrides import quoted
 from ctc_lightning.distributed import world_size
+from ctc_lightning.training.private_names import (
+    default_store,
+    last_saved_step,
+    stop_broadcasting_sigterm,
+    uncount_skipped_validation,
+)
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +71,7 @@ class Preemption(pl.Callback):
         # The store outlives ranks that torchrun starts again: what they leave there is not for others
         self._store_key = f"ctc_lightning/leave_at/{trainer.strategy.broadcast(time.time_ns())}"
         self._listen(trainer)
-        # Under DDP it broadcasts from the device, and waits for the answer, before every batch
-        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+        stop_broadcasting_sigterm(trainer)
 
     def _listen(self, trainer: pl.Trainer) -> dict[int, Any]:
         """Hear signals from now on; returns who heard them before."""
@@ -119,7 +123,7 @@ class Preemption(pl.Callback):
 
     def _is_saved(self, trainer: pl.Trainer) -> bool:
         return trainer.global_step == self._resumed_at or any(
-            saved._last_global_step_saved == trainer.global_step and Path(saved.best_model_path) == self.path
+            last_saved_step(saved) == trainer.global_step and Path(saved.best_model_path) == self.path
             for saved in trainer.checkpoint_callbacks
             if isinstance(saved, pl.callbacks.ModelCheckpoint)
         )
@@ -134,10 +138,8 @@ class Preemption(pl.Callback):
             loop = trainer.fit_loop.epoch_loop
             for counted in (loop.batch_progress.total, loop.batch_progress.current):
                 counted.ready -= 1  # it will be fetched again
-            if batch_idx == 0 and loop._should_check_val_epoch():
-                loop._batches_that_stepped -= (
-                    1  # Lightning counts one as it skips the last epoch's validation
-                )
+            if batch_idx == 0:
+                uncount_skipped_validation(loop)
             trainer.save_checkpoint(self.path)
             log.info("Saved %s before batch %d of epoch %d.", self.path, batch_idx, trainer.current_epoch)
             self._leave(trainer, together=True)
@@ -148,7 +150,7 @@ class Preemption(pl.Callback):
         self._stay_near(trainer.strategy.root_device)
         now = trainer.fit_loop.epoch_loop.batch_progress.total.ready - begun
         if self._leave_at is None:
-            store, named = dist.distributed_c10d._get_default_store(), None
+            store, named = default_store(), None
             if self.received is not None:
                 # Ranks meet at every optimizer step: none is further than the next one
                 every = trainer.accumulate_grad_batches

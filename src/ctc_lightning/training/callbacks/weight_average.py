@@ -1,12 +1,13 @@
 """Evaluation of the weights' moving average, beside a training that knows nothing of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 _TRAINED = "trained_network"  # in the checkpoint: the weights that training goes on with
 
@@ -49,20 +50,21 @@ class WeightAverage(pl.Callback):
         """Follow, once for an optimizer step."""
         if trainer.global_step > self._step:
             self._step = trainer.global_step
-            torch._foreach_lerp_(self._average, list(pl_module.network.parameters()), 1 - self.decay)
+            follow = get_ema_multi_avg_fn(self.decay)
+            follow(self._average, list(pl_module.network.parameters()), None)
 
     @torch.no_grad()
     def show(self, network: torch.nn.Module) -> None:
         """Put θ̄ into the network, until `hide`."""
         if self._average:
             self._trained = [parameter.clone() for parameter in network.parameters()]
-            torch._foreach_copy_(list(network.parameters()), self._average)
+            _copy(self._average, network.parameters())
 
     @torch.no_grad()
     def hide(self, network: torch.nn.Module) -> None:
         """Put θ back."""
         if self._trained:
-            torch._foreach_copy_(list(network.parameters()), self._trained)
+            _copy(self._trained, network.parameters())
             self._trained = []
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -102,3 +104,8 @@ def averaged(trainer: pl.Trainer, network: torch.nn.Module) -> Iterator[None]:
     finally:
         for average in averages:
             average.hide(network)
+
+
+def _copy(values: Iterable[Tensor], parameters: Iterable[Tensor]) -> None:
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.copy_(value)

@@ -43,7 +43,7 @@ class TensorBoardRun(TensorBoardLogger):
         Path(self.log_dir, self.NAME_HPARAMS_FILE).unlink(missing_ok=True)  # Lightning keeps an older one
         self.hparams = dict(params)
         summary = import_module("torch.utils.tensorboard.summary")
-        writer = self.experiment._get_file_writer()  # add_hparams would begin a second run
+        writer = self.experiment.file_writer  # add_hparams would begin a second run
         for part in summary.hparams(dict(_flat(params)), dict.fromkeys(COMPARED, 0.0)):
             writer.add_summary(part)
         self.save()
@@ -60,7 +60,7 @@ class TensorBoardRun(TensorBoardLogger):
     def _begin(self, step: int) -> None:
         event = import_module("tensorboard.compat.proto.event_pb2")
         start = event.SessionLog(status=event.SessionLog.START)
-        self.experiment._get_file_writer().add_event(event.Event(session_log=start), step)
+        self.experiment.file_writer.add_event(event.Event(session_log=start), step)
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

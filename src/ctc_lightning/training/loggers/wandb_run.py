@@ -17,8 +17,7 @@ from ctc_lightning.cli.run_name import started_again
 from ctc_lightning.files.atomic_write import RESUME, write_text
 from ctc_lightning.files.digests import digest_of
 from ctc_lightning.networks.weights_file import read_weights_file
-
-_FLUSH = "x_transaction_log_flush_interval"  # seconds; of newer versions of W&B
+from ctc_lightning.training.private_names import WANDB_FLUSH_SECONDS
 
 
 class WandBRun(WandbLogger):
@@ -67,8 +66,8 @@ class WandBRun(WandbLogger):
                 f"logger.wandb.init_timeout is {init_timeout} seconds; it must be above 0, W&B's own is 90."
             )
         settings = wandb.Settings(init_timeout=init_timeout)
-        if hasattr(settings, _FLUSH):  # W&B's own 15 seconds are lost with a process that is killed
-            setattr(settings, _FLUSH, 1.0)
+        if hasattr(settings, WANDB_FLUSH_SECONDS):
+            setattr(settings, WANDB_FLUSH_SECONDS, 1.0)
         super().__init__(
             name=name,
             project=project,
