@@ -93,6 +93,8 @@ class CommandLines:
             f"{key}={self._valid(value)}" for key, value in self._sample(leaves, self.random.randint(0, 3))
         ]
         wrong, refused = self._fault(kind, leaves) if faulty else ([], None)
+        if wrong in CONTRADICTIONS[kind]:  # with the defaults
+            chosen, valid = [], []
         return Case(kind, [*fixed, *chosen, *valid, *wrong], refused)
 
     def _groups(self, kind: str) -> list[str]:
