@@ -206,7 +206,7 @@ def test_two_processes_lose_no_row_of_each_others(table):
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(300)
         assert process.exitcode == 0
     units = [r.unit for r in table.rows()]
     assert len(units) == 100
