@@ -116,10 +116,10 @@ def test_writing_to_the_images_changes_no_file(cache):
 def test_what_is_there_can_be_read_without_the_right_to_write(cache, monkeypatch):
     cache.load(Builder())
 
-    def lock(path):
+    def lock(path, *_):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("ctc_lightning.data.cache.FileLock", lock)
+    monkeypatch.setattr("ctc_lightning.data.cache.locked", lock)
     monkeypatch.setattr(Path, "mkdir", lock)
     assert equal(cache.load(not_needed), image_sets())
 

@@ -8,17 +8,17 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from ctc_lightning.data.image_set import ImageSet
 from ctc_lightning.files.atomic_write import atomic_folder, write_errors
+from ctc_lightning.files.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ class ImageCache:
         """
         if self.damage() is None:  # asks for no right to write
             return self._open()
-        with write_errors(self.path, _THEN):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path.with_name(f"{self.path.name}.lock")).acquire()
-        with lock:
+        with ExitStack() as stack:
+            with write_errors(self.path, _THEN):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(self.path.with_name(f"{self.path.name}.lock")))
             damage = self.damage()
             if damage is not None:
                 if self.path.exists():

@@ -21,6 +21,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from ctc_lightning.data.image_set import ImageFiles
+from ctc_lightning.files.locks import locked
 
 MANIFEST = "prepared.json"
 FORMAT = 2  # of a sample: (JPEG, label, row of the files)
@@ -194,7 +195,7 @@ def _opened(url: str, cache_dir: str | None, process: int) -> Any:  # noqa: ARG0
     # The folder of temporary files is everybody's, a lock in it its maker's: hence a lock for each user.
     code = sha256(f"{Path.home()} {url}".encode()).hexdigest()[:16]
     lock = Path(tempfile.gettempdir()) / f"ctc_lightning_{code}.lock"
-    with import_module("filelock").FileLock(lock):  # litdata's own dependency
+    with locked(lock):
         shards = litdata().StreamingDataset(
             url, cache_dir=cache_dir, max_pre_download=OPEN_SHARDS, batch_decode=0
         )

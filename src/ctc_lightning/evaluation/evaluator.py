@@ -7,11 +7,11 @@ it.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from tqdm import tqdm
 
 from ctc_lightning.evaluation.closing_table import progress_line
@@ -35,6 +35,7 @@ from ctc_lightning.evaluation.protocol import Protocol
 from ctc_lightning.evaluation.results import FAILED, NO_EPOCH, SOURCE, Row
 from ctc_lightning.evaluation.sources import WHOLE, Subject, When
 from ctc_lightning.evaluation.targets import Target, expand, open_target
+from ctc_lightning.files.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -297,13 +298,10 @@ class Work:
         """Hold the lock of (moment, target), if no other process does: yields whether."""
         folder = self.subject.folder / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{when[0]:04d}_{target.replace('/', '_')}.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(folder / f"{when[0]:04d}_{target.replace('/', '_')}.lock", 0))
+            except Timeout:
+                yield False
+            else:
+                yield True

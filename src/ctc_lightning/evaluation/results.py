@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
 from ctc_lightning.files.atomic_write import atomic_file
+from ctc_lightning.files.locks import locked
 
 
 class Row(NamedTuple):
@@ -140,7 +140,7 @@ class ResultsTable:
 
     def _change(self, change: Callable[[list[Row]], Sequence[Row]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.path}.lock"):
+        with locked(f"{self.path}.lock"):
             rows = change(self.all_rows())
             with atomic_file(self.path) as beside, beside.open("w", newline="") as file:
                 writer = csv.writer(file)

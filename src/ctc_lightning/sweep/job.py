@@ -4,17 +4,18 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import USERS_MISTAKES, explain
 from ctc_lightning.cli.overrides import quoted
 from ctc_lightning.cli.run_name import num_started
+from ctc_lightning.files.locks import locked
 from ctc_lightning.sweep.failures import JobError
 from ctc_lightning.sweep.interrupt import CODE, Interrupt
 from ctc_lightning.sweep.objectives import read_objectives
@@ -111,13 +112,10 @@ def finished_objectives(cfg: DictConfig) -> tuple[float, ...] | None:
 
 @contextmanager
 def _alone(run_dir: Path) -> Iterator[None]:
-    lock = FileLock(run_dir / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("Waiting for another process that trains in %s.", run_dir)
-        lock.acquire()
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(run_dir / ".lock", patience=0))
+        except Timeout:
+            log.info("Waiting for another process that trains in %s.", run_dir)
+            stack.enter_context(locked(run_dir / ".lock"))
         yield
-    finally:
-        lock.release()

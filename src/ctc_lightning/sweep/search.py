@@ -2,11 +2,11 @@
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.files.atomic_write import write_text
+from ctc_lightning.files.locks import locked
 from ctc_lightning.sweep.failures import failed, refuse_failed
 from ctc_lightning.sweep.interrupt import end_if_noted
 from ctc_lightning.sweep.job import refuse_ranks
@@ -129,14 +130,11 @@ class OptunaSweeper(Sweeper):
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise ValueError(
-            f"another process is at the sweep in {folder}; wait for it, or choose another hydra.sweep.dir."
-        ) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", patience=0))
+        except Timeout as error:
+            raise ValueError(
+                f"another process runs the sweep in {folder}; wait for it, or choose another hydra.sweep.dir."
+            ) from error
         yield
-    finally:
-        lock.release()
