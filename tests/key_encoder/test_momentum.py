@@ -53,9 +53,9 @@ def test_whether_a_key_depends_on_the_other_images_of_its_batch(batch_norm, depe
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((-0.01,), r"momentum is -0.01; it must lie in \[0, 1\], for example"),
-        ((1.5,), r"momentum is 1.5; it must lie in \[0, 1\], for example"),
-        ((0.9, "eval"), "batch_norm is 'eval'; choose 'batch' or 'running'"),
+        ((-0.01,), r"momentum is -0.01; it must be at least 0 and at most 1, for example"),
+        ((1.5,), r"momentum is 1.5; it must be at least 0 and at most 1, for example"),
+        ((0.9, "eval"), "batch_norm is 'eval'; it must be one of 'batch', 'running'"),
     ],
 )
 def test_wrong_values_are_refused(arguments, message):

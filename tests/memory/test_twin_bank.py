@@ -44,7 +44,7 @@ def test_equals_two_banks(action, banks, make_batch):
 
 
 def test_wrong_values_are_refused():
-    with pytest.raises(ValueError, match=r"momentum is 2; it must lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"momentum is 2; it must be at least 0 and at most 1"):
         TwinBank(momentum=2)
 
 

@@ -73,16 +73,17 @@ def test_closed_form_in_ten_epochs(schedule, epoch, factor):
     assert schedule(epoch, 10) == pytest.approx(factor, rel=1e-12)
 
 
-@pytest.mark.parametrize(("warmup_epochs", "final_scale"), [(-1, 0.1), (5, -0.1), (5, 1.1)])
-def test_wrong_values_are_refused(warmup_epochs, final_scale):
-    message = (
-        rf"warmup_epochs is {warmup_epochs} and final_scale {final_scale}; they must be at least 0 and within"
-    )
-    with pytest.raises(ValueError, match=message):
-        WarmupCosine(warmup_epochs, final_scale)
-
-
-@pytest.mark.parametrize("values", [(-1, 0.0, 0.0), (5, 1.5, 0.0), (5, 0.0, -0.1)])
-def test_wrong_values_of_a_linear_warm_up_are_refused(values):
-    with pytest.raises(ValueError, match=f"warmup_epochs is {values[0]}, initial_scale {values[1]}"):
-        LinearWarmupCosine(*values)
+@pytest.mark.parametrize(
+    ("schedule", "option", "value", "limit"),
+    [
+        (WarmupCosine, "warmup_epochs", -1, "at least 0"),
+        (WarmupCosine, "final_scale", -0.1, "at least 0 and at most 1"),
+        (WarmupCosine, "final_scale", 1.1, "at least 0 and at most 1"),
+        (LinearWarmupCosine, "warmup_epochs", -1, "at least 0"),
+        (LinearWarmupCosine, "initial_scale", 1.5, "at least 0 and at most 1"),
+        (LinearWarmupCosine, "final_scale", -0.1, "at least 0 and at most 1"),
+    ],
+)
+def test_wrong_values_are_refused(schedule, option, value, limit):
+    with pytest.raises(ValueError, match=f"schedule: {option} is {value}; it must be {limit}"):
+        schedule(**{"warmup_epochs": 5, option: value})

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ctc_lightning.checks import in_range, one_of
 from ctc_lightning.key_encoder.protocol import KeyEncoder
 
 
@@ -31,10 +32,8 @@ class MomentumEncoder(KeyEncoder):
 
     def __init__(self, momentum: float, batch_norm: Literal["batch", "running"] = "batch") -> None:
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"key encoder: momentum is {momentum}; it must lie in [0, 1], for example 0.99.")
-        if batch_norm not in ("batch", "running"):
-            raise ValueError(f"key encoder: batch_norm is {batch_norm!r}; choose 'batch' or 'running'.")
+        in_range("key encoder", "[0, 1]", example=0.99, momentum=momentum)
+        one_of("key encoder", ("batch", "running"), batch_norm=batch_norm)
         self.momentum = momentum
         self.batch_norm = batch_norm
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ctc_lightning.batch import Batch
+from ctc_lightning.checks import in_range
 from ctc_lightning.distributed import gather
 from ctc_lightning.memory.protocol import (
     Exclude,
@@ -68,8 +69,7 @@ class MemoryBank(Memory):
         dtype: RowDtype = "float32",
     ) -> None:
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"memory bank: momentum is {momentum}; it must lie in [0, 1], for example 0.9.")
+        in_range("memory bank", "[0, 1]", example=0.9, momentum=momentum)
         if num_negatives is None and not shared_negatives:
             raise ValueError(
                 "memory bank: shared_negatives is false, but with num_negatives=null nothing is drawn; "

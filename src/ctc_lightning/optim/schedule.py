@@ -6,6 +6,8 @@ E: epochs in the stage, e: epochs since the stage began (a fraction within an ep
 import math
 from abc import ABC, abstractmethod
 
+from ctc_lightning.checks import in_range
+
 
 class Schedule(ABC):
     """A learning-rate factor over one stage."""
@@ -56,11 +58,8 @@ class WarmupCosine(Schedule):
     """
 
     def __init__(self, warmup_epochs: int = 5, final_scale: float = 0.1) -> None:
-        if warmup_epochs < 0 or not 0 <= final_scale <= 1:
-            raise ValueError(
-                f"schedule: warmup_epochs is {warmup_epochs} and final_scale {final_scale}; they must be at "
-                "least 0 and within [0, 1]."
-            )
+        in_range("schedule", "[0, inf)", warmup_epochs=warmup_epochs)
+        in_range("schedule", "[0, 1]", final_scale=final_scale)
         self.warmup_epochs = warmup_epochs
         self.final_scale = final_scale
 
@@ -88,11 +87,8 @@ class LinearWarmupCosine(Schedule):
     """
 
     def __init__(self, warmup_epochs: float, initial_scale: float = 0.0, final_scale: float = 0.0) -> None:
-        if warmup_epochs < 0 or not 0 <= initial_scale <= 1 or not 0 <= final_scale <= 1:
-            raise ValueError(
-                f"schedule: warmup_epochs is {warmup_epochs}, initial_scale {initial_scale} and final_scale "
-                f"{final_scale}; they must be at least 0, within [0, 1] and within [0, 1]."
-            )
+        in_range("schedule", "[0, inf)", warmup_epochs=warmup_epochs)
+        in_range("schedule", "[0, 1]", initial_scale=initial_scale, final_scale=final_scale)
         self.warmup_epochs = warmup_epochs
         self.initial_scale = initial_scale
         self.final_scale = final_scale

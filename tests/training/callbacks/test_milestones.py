@@ -69,5 +69,5 @@ def test_epoch_0_is_the_network_before_its_first_step_and_not_that_of_a_resumed_
 
 @pytest.mark.parametrize("every_n_epochs", [0, -1])
 def test_a_period_below_one_epoch_is_refused(every_n_epochs):
-    with pytest.raises(ValueError, match=f"every_n_epochs is {every_n_epochs}; it must be at least 1"):
+    with pytest.raises(ValueError, match=f"every_n_epochs is {every_n_epochs}; it must be a whole number"):
         MilestoneCheckpoint("checkpoints", every_n_epochs)

@@ -442,7 +442,7 @@ def test_protocols_that_train_on_images_are_refused(make):
 
 
 def test_a_period_below_one_epoch_is_refused():
-    with pytest.raises(ValueError, match="every_n_epochs is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="every_n_epochs is 0; it must be a whole number of at least 1"):
         TransferProbe({}, 0, "run", "ce", 0)
 
 

@@ -119,5 +119,5 @@ def test_a_resumed_run_ends_as_if_never_stopped(runs, tmp_path):
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, -1])
 def test_decay_out_of_range(decay):
-    with pytest.raises(ValueError, match=rf"decay is {decay}; it must lie in \(0, 1\)"):
+    with pytest.raises(ValueError, match=rf"decay is {decay}; it must be above 0 and below 1"):
         WeightAverage(decay=decay)

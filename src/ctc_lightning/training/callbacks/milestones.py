@@ -7,6 +7,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
+from ctc_lightning.checks import count
+
 
 class MilestoneCheckpoint(Checkpoint):
     """Saves ``epoch_005.ckpt`` (after 5 finished epochs, as in ``results.csv``) and ``stage_NAME.ckpt``.
@@ -21,8 +23,7 @@ class MilestoneCheckpoint(Checkpoint):
     """
 
     def __init__(self, dirpath: str, every_n_epochs: int, also_at: Sequence[int] = ()) -> None:
-        if every_n_epochs < 1:
-            raise ValueError(f"checkpoints: every_n_epochs is {every_n_epochs}; it must be at least 1.")
+        count("checkpoints", every_n_epochs=every_n_epochs)
         self.dirpath = Path(dirpath)
         self.every_n_epochs = every_n_epochs
         self.also_at = frozenset(also_at)

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.utilities.seed import isolate_rng
 
+from ctc_lightning.checks import count
 from ctc_lightning.evaluation.data_options import DataOptions
 from ctc_lightning.evaluation.feature_cache import FeatureCache
 from ctc_lightning.evaluation.measurement import (
@@ -79,8 +80,7 @@ class TransferProbe(pl.Callback):
         data: Mapping[str, Any] | None = None,
         data_defaults: Mapping[str, Any] | None = None,
     ) -> None:
-        if every_n_epochs < 1:
-            raise ValueError(f"transfer probe: every_n_epochs is {every_n_epochs}; it must be at least 1.")
+        count("transfer probe", every_n_epochs=every_n_epochs)
         if greedy := [name for name, protocol in protocols.items() if protocol.uses_images]:
             raise ValueError(
                 f"transfer probe: {greedy[0]} trains on images, which cannot be done within a training; use "

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ctc_lightning.checks import in_range
+
 _TRAINED = "trained_network"  # in the checkpoint: the weights that training goes on with
 
 
@@ -29,8 +31,7 @@ class WeightAverage(pl.Callback):
     """
 
     def __init__(self, *, decay: float) -> None:
-        if not 0 < decay < 1:
-            raise ValueError(f"weight average: decay is {decay}; it must lie in (0, 1), for example 0.9999.")
+        in_range("weight average", "(0, 1)", example=0.9999, decay=decay)
         self.decay = decay
         self._average: list[Tensor] = []
         self._trained: list[Tensor] = []
