@@ -6,10 +6,10 @@ from math import isnan
 from ctc_lightning.evaluation.measurement import CLASSIFIER, headlines
 from ctc_lightning.evaluation.protocol import Protocol
 from ctc_lightning.evaluation.results import FAILED, Row, target_names
-from ctc_lightning.evaluation.sources import Subject, When
+from ctc_lightning.evaluation.sources import EvaluationSource, When
 
 
-def progress_line(subject: Subject, when: When, rows: Sequence[Row]) -> str:
+def progress_line(subject: EvaluationSource, when: When, rows: Sequence[Row]) -> str:
     """One line on what was measured at one moment, in per cent under the first protocol."""
     first = next((row.protocol for row in rows if row.protocol != CLASSIFIER), CLASSIFIER)
     # The source by its own classifier only where the protocol has not measured it
@@ -21,7 +21,7 @@ def progress_line(subject: Subject, when: When, rows: Sequence[Row]) -> str:
     return f"{where}: {numbers} ({sum(spent.values()):.1f} s)"
 
 
-def closing_table(subject: Subject, protocols: Mapping[str, Protocol]) -> str:
+def closing_table(subject: EvaluationSource, protocols: Mapping[str, Protocol]) -> str:
     """The last moment's numbers, a line for each protocol and target, and where all of them are."""
     rows = [
         row

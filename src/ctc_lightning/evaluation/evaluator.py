@@ -33,7 +33,7 @@ from ctc_lightning.evaluation.measurement import (
 )
 from ctc_lightning.evaluation.protocol import Protocol
 from ctc_lightning.evaluation.results import FAILED, NO_EPOCH, SOURCE, Row
-from ctc_lightning.evaluation.sources import WHOLE, Subject, When
+from ctc_lightning.evaluation.sources import WHOLE, EvaluationSource, When
 from ctc_lightning.evaluation.targets import Target, expand, open_target
 from ctc_lightning.files.locks import locked
 
@@ -54,7 +54,12 @@ class Networks:
     """
 
     def __init__(
-        self, subject: Subject, device: torch.device, image_digests: ImageDigests, *, keep_features: bool
+        self,
+        subject: EvaluationSource,
+        device: torch.device,
+        image_digests: ImageDigests,
+        *,
+        keep_features: bool,
     ) -> None:
         self.subject, self.device, self.image_digests = subject, device, image_digests
         self.cache = FeatureCache(subject.folder / "features" if keep_features else None)
@@ -103,7 +108,7 @@ class Work:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: EvaluationSource,
         protocols: Mapping[str, Protocol],
         networks: Networks,
     ) -> None:

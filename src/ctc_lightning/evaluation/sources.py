@@ -44,7 +44,7 @@ _BROKEN = ".ckpt"  # in the column protocol, a checkpoint that cannot be read
 
 
 @dataclass
-class Subject:
+class EvaluationSource:
     """The moments of one run, or one backbone.
 
     Attributes:
@@ -81,7 +81,7 @@ class Subject:
         return Moment(self.folder.name, self.method, self.seed, *when)
 
 
-Found = Callable[[], tuple[Subject | None, list[Row]]]
+Found = Callable[[], tuple[EvaluationSource | None, list[Row]]]
 """Opens a subject (None: nothing can be evaluated yet), with a row for each checkpoint that is unreadable."""
 
 
@@ -146,7 +146,7 @@ def _baseline(cfg: DictConfig) -> str:
     return f"{cfg.network.backbone}, {Path(weights).stem}"
 
 
-def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
+def _of_run(cfg: DictConfig, folder: Path) -> tuple[EvaluationSource | None, list[Row]]:
     """All checkpoints of a run, each epoch once; an unreadable one stands in the table."""
     snapshots: dict[When, Snapshot] = {}
     broken: list[Row] = []
@@ -176,7 +176,7 @@ def _of_run(cfg: DictConfig, folder: Path) -> tuple[Subject | None, list[Row]]:
     return (_of_snapshots(cfg, dict(sorted(snapshots.items())), folder) if snapshots else None), broken
 
 
-def _of_checkpoint(cfg: DictConfig, file: Path, folder: Path) -> tuple[Subject, list[Row]]:
+def _of_checkpoint(cfg: DictConfig, file: Path, folder: Path) -> tuple[EvaluationSource, list[Row]]:
     snapshot = read_snapshot(file)
     if snapshot.within_epoch and folder.resolve() == file.parent.parent:
         raise ValueError(
@@ -188,7 +188,7 @@ def _of_checkpoint(cfg: DictConfig, file: Path, folder: Path) -> tuple[Subject, 
     return _of_snapshots(cfg, {(snapshot.epoch, snapshot.step): snapshot}, folder), []
 
 
-def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path) -> Subject:
+def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path) -> EvaluationSource:
     first = next(iter(snapshots.values()))
     config = first.config
     own = None
@@ -207,7 +207,7 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
                     f"source.{key}={value} is for the run's own images, and all targets are other data sets; "
                     f"leave it out, or set data.{key}."
                 )
-    return Subject(
+    return EvaluationSource(
         folder=folder,
         method=str(config.get("method", folder.name)),
         seed=int(config.get("seed", 0)),
@@ -258,7 +258,7 @@ def _rebuild(
     return backbone, classifier
 
 
-def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[Subject, list[Row]]:
+def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[EvaluationSource, list[Row]]:
     expected = published_input(cfg.network.backbone, **cfg.input)
     network = OmegaConf.merge(cfg.network, {"projector": None})
     record = {"data": {"name": None}, "method": _baseline(cfg), "seed": 0, "network": network}
@@ -272,7 +272,7 @@ def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[Subject, list[Row]]:
         return made.backbone.eval(), None
 
     options = _data_options(cfg, **published_fit(cfg.network.backbone))
-    return Subject(folder, _baseline(cfg), 0, None, expected, {(0, 0): make}, options=options), []
+    return EvaluationSource(folder, _baseline(cfg), 0, None, expected, {(0, 0): make}, options=options), []
 
 
 @lru_cache(maxsize=1)
