@@ -99,3 +99,13 @@ def test_a_queue_without_a_slot_is_refused(size):
 def test_an_unknown_exclude_is_refused():
     with pytest.raises(ValueError, match="queue: exclude is 'klass'; choose one of 'none', 'image', 'class'"):
         KeyQueue(4, exclude="klass")
+
+
+def test_more_slots_than_images_are_explained(caplog):
+    with caplog.at_level("INFO"):
+        KeyQueue(8).allocate(2, torch.zeros(8, dtype=torch.int64))
+        assert not caplog.messages
+        KeyQueue(20).allocate(2, torch.zeros(8, dtype=torch.int64))
+    assert caplog.messages == [
+        "queue: size is 20, above the 8 training images: up to 3 keys of each image, from as many epochs."
+    ]

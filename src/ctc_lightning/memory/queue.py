@@ -1,5 +1,6 @@
 """A first-in, first-out queue of the most recent keys. B: new keys of all ranks, K: slots, D: projection."""
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from ctc_lightning.batch import Batch
 from ctc_lightning.distributed import gather
 from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_count, check_exclude, own_group
+
+log = logging.getLogger(__name__)
 
 
 class KeyQueue(Memory):
@@ -41,6 +44,14 @@ class KeyQueue(Memory):
 
     def allocate(self, dim: int, label_N: Tensor) -> None:
         """K empty slots: zero keys of image −1."""
+        if self.size > len(label_N) > 0:
+            log.info(
+                "queue: size is %d, above the %d training images: up to %d keys of each image, from as "
+                "many epochs.",
+                self.size,
+                len(label_N),
+                -(-self.size // len(label_N)),
+            )
         self.register_buffer("key_KD", torch.zeros(self.size, dim))
         self.register_buffer("index_K", torch.full((self.size,), -1))
         self.register_buffer("label_K", torch.full((self.size,), -1))
