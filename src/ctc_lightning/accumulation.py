@@ -42,6 +42,8 @@ class StepBatches:
     def average_gradients(self, optimizer: Optimizer, full_step: int) -> None:
         """Scale the summed gradients to the mean over the step's images; ``full_step`` is ABW."""
         grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if not grads:  # Lightning's weight averaging passes over the images without a gradient
+            return
         factor: float | Tensor = full_step / (self._num_images * world_size())
         if not self._even and world_size() > 1:
             count = torch.tensor([self._num_images], dtype=torch.float64, device=grads[0].device)

@@ -34,3 +34,18 @@ class EvenBatch(Batch):
     def even(self) -> bool:
         """It is."""
         return True
+
+
+class Prediction(NamedTuple):
+    """What ``predict_step`` gives for B images.
+
+    Attributes:
+        probabilities: (B, C) of the classes.
+        features: (B, F) of the backbone.
+        index: (B,) int64, the images' numbers in the data set, by which predictions of several ranks are put
+            in order; -1 where the loader does not know them.
+    """
+
+    probabilities: Tensor
+    features: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index

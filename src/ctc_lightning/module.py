@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.functional import cross_entropy, normalize
@@ -16,14 +15,17 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from ctc_lightning.accumulation import StepBatches
-from ctc_lightning.batch_forms import BatchReader
+from ctc_lightning.batch import Prediction
+from ctc_lightning.batch_forms import BatchReader, numbers_of, parts_of
 from ctc_lightning.distributed import gather_objects, rank, world_size
 from ctc_lightning.epoch_means import EpochMeans, log_epoch
+from ctc_lightning.metrics.classifier_scores import ClassifierScores
 from ctc_lightning.networks.batch_norm import OF_ONE_RANK
 from ctc_lightning.networks.eval_mode import evaluating
 from ctc_lightning.networks.network import Network
 from ctc_lightning.optim.parameter_groups import parameter_groups, scaled_lr
 from ctc_lightning.optim.schedule import Schedule
+from ctc_lightning.presets import Configured
 from ctc_lightning.stage import Stage, StageSchedule
 from ctc_lightning.training_images import check_loader, check_saved, images_of, memory_batches, saved_labels
 from ctc_lightning.training_length import lay_out, num_steps, refuse_callbacks
@@ -31,7 +33,7 @@ from ctc_lightning.training_length import lay_out, num_steps, refuse_callbacks
 log = logging.getLogger(__name__)
 
 
-class CTCModule(pl.LightningModule):
+class CTCModule(Configured):
     """L = CE(W h, y) + λ · contrast(q, past keys), h = f(x), q = g(h)/|g(h)|, stage by stage.
 
     Args:
@@ -94,6 +96,7 @@ class CTCModule(pl.LightningModule):
         if network.classifier.out_features < 2:
             raise ValueError("the network has 1 class, must have at least 2: use data of several classes.")
         self.val_top1 = MulticlassAccuracy(network.classifier.out_features, average="micro")
+        self.test_scores = ClassifierScores(network.classifier.out_features)
 
     @property
     def stage(self) -> Stage:
@@ -157,6 +160,12 @@ class CTCModule(pl.LightningModule):
                 stage.allocate(self.network, label_N)  # type: ignore[operator]
             self.label_N = label_N
         self.read.num_images = self.num_images
+
+    def make_memories(self, state: Mapping[str, Tensor]) -> None:
+        """Make the memories for a checkpoint's images, unless they have been made."""
+        label_N = saved_labels(state)
+        self.allocate(torch.empty(0, dtype=torch.int64) if label_N is None else label_N)
+        check_saved(self.num_images, label_N)
 
     @property
     def num_images(self) -> int | None:
@@ -243,6 +252,8 @@ class CTCModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the stage, which a run resumed within it must not begin again, a step, each rank's own."""
+        if self.config is not None:
+            checkpoint.setdefault("config", self.config)
         checkpoint["stage"] = self.stage_name
         checkpoint["global_batch"] = self.global_batch
         checkpoint["epoch_means"] = self.losses.state_dict()
@@ -257,9 +268,7 @@ class CTCModule(pl.LightningModule):
         of_ranks = checkpoint.get("running_statistics", [])
         if len(of_ranks) == world_size():
             checkpoint["state_dict"] |= of_ranks[rank()]
-        label_N = saved_labels(checkpoint["state_dict"])
-        self.allocate(torch.empty(0, dtype=torch.int64) if label_N is None else label_N)
-        check_saved(self.num_images, label_N)
+        self.make_memories(checkpoint["state_dict"])
 
     # -------------------------------------------------------------------------- optimizer and logs
 
@@ -305,3 +314,23 @@ class CTCModule(pl.LightningModule):
         loss_ce, num_images = cross_entropy(logits_BC, batch.label), len(batch.label)
         self.log("val/ce", loss_ce, on_epoch=True, sync_dist=True, batch_size=num_images)
         self.log("val/top1", self.val_top1, on_epoch=True, prog_bar=True, batch_size=num_images)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Count what the classifier reaches on the test images."""
+        batch = self.read.evaluation(batch)
+        self.test_scores.update(self(batch.view), batch.label)
+
+    def on_test_epoch_end(self) -> None:
+        """Top-1, mean per-class accuracy, cross-entropy and calibration error."""
+        self.log_dict({f"test/{name}": value for name, value in self.test_scores.compute().items()})
+        self.test_scores.reset()
+
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> Prediction:
+        """Probabilities and features of labelled or unlabelled images."""
+        view, *_, index_B = parts_of(batch)
+        h_BF = self.network.backbone(view)
+        if index_B is None:
+            loaders = self.trainer.predict_dataloaders
+            loader = loaders[dataloader_idx] if isinstance(loaders, list | tuple) else loaders
+            index_B = torch.tensor(numbers_of(loader, batch_idx, len(view)), device=view.device)
+        return Prediction(self.network.classifier(h_BF).softmax(1), h_BF, index_B)

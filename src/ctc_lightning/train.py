@@ -24,11 +24,11 @@ from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import launch, plain_errors, refuse_unused
 from ctc_lightning.cli.option_types import check_types
+from ctc_lightning.configured import module_parts
 from ctc_lightning.data.record import data_record, image_record
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks.network import check_images
 from ctc_lightning.networks.pretrained_network import PretrainedNetwork
-from ctc_lightning.optim import Constant
 from ctc_lightning.sweep.failures import SweepError
 from ctc_lightning.sweep.interrupt import wait_for_jobs
 from ctc_lightning.sweep.job import run_in_sweep
@@ -77,15 +77,7 @@ def build(cfg: DictConfig) -> tuple[pl.Trainer, CTCModule, pl.LightningDataModul
         network.match_classes(data_record(data)["classes"])
     check_images(network, data.image_shape)
     module = CTCModule(
-        network=network,
-        stages=instantiate_all(cfg.model.stages),
-        optimizer=instantiate(cfg.optim.optimizer),
-        schedule=instantiate(cfg.optim.schedule) or Constant(),
-        label_N=label_N,
-        max_epochs=cfg.trainer.max_epochs,
-        label_smoothing=cfg.label_smoothing,
-        lr_base_batch=cfg.optim.lr_base_batch,
-        decay_norm_and_bias=cfg.optim.decay_norm_and_bias,
+        network=network, label_N=label_N, max_epochs=cfg.trainer.max_epochs, **module_parts(cfg)
     )
     check_optimizer(module)
     callbacks = instantiate_all(cfg.get("callbacks"))

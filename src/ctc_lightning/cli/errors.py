@@ -89,7 +89,7 @@ def explain(error: BaseException, config_name: str, overrides: Iterable[str] = (
         keys, choices = _known(config_name, [o for o in overrides if key not in o])
         group = re.split(r"[.@/]", key)[0]
         where = f"with {group}={choices[group]}" if choices.get(group) else "in this configuration"
-        return f"there is no {key} {where}; {_nearest(key, [*keys, *choices])}leave it out, or see --help."
+        return f"there is no {key} {where}; {nearest(key, [*keys, *choices])}leave it out, or see --help."
     if match := _MISSING.search(text):
         return f"{match[1]} has no value; give it one, for example on the command line: {match[1]}=VALUE."
     if isinstance(error, OSError) and error.filename is None:  # of a library that does not name the path
@@ -112,9 +112,9 @@ def _explain_syntax(error: BaseException, text: str, overrides: Iterable[str]) -
     if match := _NO_CHOICE.search(text):
         there = re.findall(r"^\t(?!provider=)(\S+)", str(error), flags=re.MULTILINE)
         there = there or _choices(match["group"])
-        nearest = _nearest(match["choice"], there)
+        there_is = nearest(match["choice"], there)
         return (
-            f"{match['group']}={match['choice']} does not exist; {nearest}choose one of {', '.join(there)}."
+            f"{match['group']}={match['choice']} does not exist; {there_is}choose one of {', '.join(there)}."
         )
     if text.startswith(_NO_FILE):
         for override in overrides:
@@ -143,8 +143,8 @@ def _explain_instantiation(error: InstantiationException) -> str:
     sentence = " ".join(str(cause).split())
     target = re.search(r"target '(\S+)'", text)
     if target and (word := re.search(r"unexpected keyword argument '(\w+)'", sentence)):
-        nearest = _nearest(word[1], parameters(get_object(target[1])))
-        sentence = f"{target[1]} does not take {word[1]}; {nearest}leave it out."
+        close = nearest(word[1], parameters(get_object(target[1])))
+        sentence = f"{target[1]} does not take {word[1]}; {close}leave it out."
     elif "No supported gpu backend" in sentence:  # Lightning's
         sentence = "trainer.accelerator is gpu, and torch sees no GPU; take trainer=cpu or ddp_sim"
     elif isinstance(cause, TypeError):
@@ -158,7 +158,7 @@ def _with_place(sentence: str, text: str) -> str:
     return f"{sentence.partition(' full_key: ')[0].rstrip('.')} (in {key[1]})." if key else sentence
 
 
-def _nearest(word: str, options: Iterable[str]) -> str:
+def nearest(word: str, options: Iterable[str]) -> str:
     """``did you mean …? Else `` or nothing."""
     options = sorted(set(options) - {word})
     close = get_close_matches(word, options, n=2, cutoff=0.7)

@@ -59,7 +59,8 @@ def _is(value: Any, wanted: type) -> bool:
 def _of_program(cfg: DictConfig) -> Iterator[tuple[str, Any, set[type]]]:
     """The options at the top that are true or false by default."""
     name = HydraConfig.get().job.config_name if HydraConfig.initialized() else "train"
-    for file in (f"{name}.yaml", "evaluation/default.yaml"):
+    files = [f"{name}.yaml", "evaluation/default.yaml"]
+    for file in (file for file in files if (config_dir() / file).is_file()):  # not of somebody's own program
         defaults: Any = OmegaConf.to_container(OmegaConf.load(config_dir() / file))
         for key in defaults:
             if isinstance(defaults[key], bool) and key in cfg:

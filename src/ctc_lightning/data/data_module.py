@@ -271,6 +271,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Every test image once, over all ranks, as it is."""
         return self.evaluation_dataloader("source", "test")
 
+    def predict_dataloader(self) -> Loader:
+        """The test images."""
+        return self.test_dataloader()
+
     def evaluation_dataloader(self, name: str, split: str) -> Loader:
         """Every image of a split once, over all ranks, in order, as it is."""
         sampler = self.batches(name, split, self.eval_batch_size, augment=False)

@@ -3,12 +3,12 @@
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
@@ -16,11 +16,10 @@ from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.evaluation.results import NO_EPOCH
 from ctc_lightning.files.old_names import with_new_names
-from ctc_lightning.networks import create_network
 from ctc_lightning.networks.state_dict import differences
 from ctc_lightning.networks.weights_file import read_weights_file
+from ctc_lightning.trusted import check_targets
 
-_OURS = ("ctc_lightning.networks.", "ctc_lightning.data.")
 _BACKBONE, _CLASSIFIER = "network.backbone.", "network.classifier."
 
 
@@ -104,7 +103,7 @@ def read_snapshot(path: Path) -> Snapshot:
         ) from error
     state = content.get("state_dict") if isinstance(content, dict) else None
     state = state if isinstance(state, dict) else {}
-    if not any(name.startswith(_BACKBONE) for name in state) or not content.get("config"):
+    if not any(name.startswith(_BACKBONE) for name in state) or "data" not in (content.get("config") or {}):
         raise ValueError(
             f"{path} was not written by ctc_lightning.train (it has no configuration or no "
             "network.backbone); train and transfer take other weights with network.backbone=FAMILY/NAME "
@@ -204,44 +203,3 @@ def _untrained(cfg: str, num_classes: int, shape: tuple[int, int, int]) -> Any:
     channels, image_size, _ = shape
     plain = OmegaConf.create(json.loads(cfg))
     return instantiate(plain, num_classes=num_classes, image_channels=channels, image_size=image_size)
-
-
-def check_targets(cfg: Mapping[str, Any], *, trust: bool) -> None:
-    """Refuse a configuration that could run more than our networks and data: files may come from strangers.
-
-    Args:
-        cfg: plain values, with ``_target_`` at any depth.
-        trust: let everything pass.
-
-    Raises:
-        ValueError: names the first target that is none of our classes, or the first interpolation, which
-            could hide one.
-    """
-    for text in [] if trust else _dubious(cfg):
-        raise ValueError(
-            f"the configuration in the checkpoint would run {text}, which is none of ctc_lightning's "
-            "networks and data; set trust=true if you know where the file comes from."
-        )
-
-
-def _dubious(node: Any) -> Iterator[str]:
-    if isinstance(node, Mapping):
-        if "_target_" in node and not _is_ours(str(node["_target_"])):
-            yield str(node["_target_"])
-        for key, value in node.items():
-            if key != "_target_":
-                yield from _dubious(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _dubious(value)
-    elif isinstance(node, str) and "${" in node:
-        yield node
-
-
-def _is_ours(target: str) -> bool:
-    """Whether it is a class of our networks or data, or `create_network`."""
-    if not target.startswith("ctc_lightning."):
-        return False
-    made = get_object(target)
-    ours = str(getattr(made, "__module__", "")).startswith(_OURS)
-    return ours and (isinstance(made, type) or made is create_network)

@@ -42,15 +42,16 @@ class KeyQueue(Memory):
         self._num_written = 0
         self.register_load_state_dict_post_hook(_count_written)
 
-    def allocate(self, dim: int, label_N: Tensor) -> None:
+    def allocate(self, dim: int, label_N: Tensor | None = None) -> None:
         """K empty slots: zero keys of image −1."""
-        if self.size > len(label_N) > 0:
+        num_images = 0 if label_N is None else len(label_N)
+        if self.size > num_images > 0:
             log.info(
                 "queue: size is %d, above the %d training images: up to %d keys of each image, from as "
                 "many epochs.",
                 self.size,
-                len(label_N),
-                -(-self.size // len(label_N)),
+                num_images,
+                -(-self.size // num_images),
             )
         self.register_buffer("key_KD", torch.zeros(self.size, dim))
         self.register_buffer("index_K", torch.full((self.size,), -1))

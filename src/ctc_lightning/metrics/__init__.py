@@ -1,5 +1,6 @@
 """Numbers about features that need no training, accumulated over batches and ranks."""
 
+from ctc_lightning.metrics.classifier_scores import ClassifierScores
 from ctc_lightning.metrics.effective_rank import EffectiveRank
 from ctc_lightning.metrics.feature_norm import FeatureNorm
 from ctc_lightning.metrics.h_score import HScore
@@ -19,6 +20,7 @@ __all__ = [
     "NLEEP",
     "SFDA",
     "Alignment",
+    "ClassifierScores",
     "EffectiveRank",
     "FeatureNorm",
     "HScore",
