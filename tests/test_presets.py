@@ -108,7 +108,7 @@ def test_overrides_are_those_of_the_command_line():
         ),
         ({"queue_size": 0}, "queue: size is 0"),
         ({"queue_size": 2.5}, "queue_size is 2.5|queue: size is 2.5|size is 2.5"),
-        ({"temperature": float("nan")}, "model.temperature is nan; it must be a finite number"),
+        ({"temperature": float("nan")}, "temperature is nan; it must be a finite number"),
         ({"num_classes": 1}, "num_classes is 1; it must be a whole number of at least 2"),
         ({"backbone": "cifar/resnet9"}, "there is no backbone 'cifar/resnet9'"),
         (
