@@ -150,9 +150,9 @@ def test_a_module_of_ones_own_is_a_backbone_of_the_width_that_it_gives():
     module = CTCModule.from_preset("ctc_queue", backbone=own, num_classes=3, image_channels=1)
     assert module.backbone is own
     assert module.classifier.in_features == 7
-    assert module(torch.randn(2, 1, 9, 9)).shape == (2, 3)
     assert own.training
     assert torch.equal(own.layers[1].running_mean, statistics), "looking at the width changes nothing"
+    assert module(torch.randn(2, 1, 9, 9)).shape == (2, 3)
 
 
 # -------------------------------------------------------------------------------------- load_from_checkpoint
@@ -172,7 +172,7 @@ def test_a_checkpoint_of_a_bare_trainer_makes_its_module(preset, tmp_path):
     same(loaded, module)
     assert dict(loaded.hparams) == dict(module.hparams)
     assert torch.load(path, weights_only=True)["config"]["model"]["name"] == preset
-    fit(loaded, tmp_path, max_epochs=1)
+    fit(loaded, tmp_path)
 
 
 def test_a_checkpoint_with_a_backbone_of_ones_own_asks_for_it(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any, Self
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -143,6 +144,8 @@ def compose_preset(preset: str, options: Mapping[str, Any], overrides: Sequence[
         ValueError: an option that does not exist, is of the wrong type or has no effect.
     """
     words = literal([f"model={preset}", "network=any", "network.backbone=none", *overrides])
+    around = GlobalHydra.instance().hydra  # of somebody's own program
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             composed = compose("train", words)
@@ -154,6 +157,8 @@ def compose_preset(preset: str, options: Mapping[str, Any], overrides: Sequence[
         check_types(cfg)
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(explain(error, "train", words)) from error
+    finally:
+        GlobalHydra.instance().hydra = around
     refuse_unused(cfg, words)
     return cfg
 

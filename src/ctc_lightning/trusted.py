@@ -50,7 +50,10 @@ def _is_known(target: str) -> bool:
     """Whether it is a class of our parts, `create_network`, or an optimizer of torch's."""
     if not target.startswith(("ctc_lightning.", "torch.optim.")):
         return False
-    made = get_object(target)
+    try:
+        made = get_object(target)
+    except (ImportError, ValueError):
+        return False
     module = f"{getattr(made, '__module__', '')}."
     if module.startswith("torch.optim."):
         return isinstance(made, type) and issubclass(made, Optimizer)
