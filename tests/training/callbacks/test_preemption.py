@@ -32,7 +32,7 @@ def two_ranks(monkeypatch):
 
     def start(store, every, broadcast=lambda value: 0):
         monkeypatch.setattr(preemption, "world_size", lambda: 2)
-        monkeypatch.setattr(preemption.dist.distributed_c10d, "_get_default_store", lambda: store)
+        monkeypatch.setattr(preemption, "default_store", lambda: store)
         ranks = [Preemption("checkpoints") for _ in range(2)]
         for rank in ranks:
             rank.on_train_start(trainer(0, every, broadcast), None)
