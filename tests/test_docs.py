@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from ctc_lightning.cli.configuration import config_dir
-from ctc_lightning.cli.errors import USERS_MISTAKES, refuse_unused
+from ctc_lightning.cli.errors import refuse_unused, users_mistakes
 from ctc_lightning.cli.overrides import literal
 from ctc_lightning.information.estimators import Pairs
 from ctc_lightning.train import train
@@ -169,7 +169,7 @@ def test_commands_are_found_and_wrong_ones_are_not_accepted(workplace, monkeypat
         "report --no_such",
         "train model=ce model.weight=3",
     ):
-        with pytest.raises((*USERS_MISTAKES, SystemExit)), monkeypatch.context() as patch:
+        with pytest.raises((*users_mistakes(), SystemExit)), monkeypatch.context() as patch:
             check_command(["python", "-m", *f"ctc_lightning.{wrong}".split()], patch)
 
 

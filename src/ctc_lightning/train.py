@@ -1,5 +1,10 @@
 """Train a network: compose the configuration, build the parts, run. No mathematics here."""
 
+if __name__ == "__main__":  # before the imports that --help and mistakes do not need
+    from ctc_lightning.cli.early import answer_early
+
+    answer_early("train")
+
 import logging
 import math
 import os

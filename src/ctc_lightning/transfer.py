@@ -1,5 +1,10 @@
 """``python -m ctc_lightning.transfer``: compose, evaluate, tell. See ``conf/transfer.yaml``."""
 
+if __name__ == "__main__":  # before the imports that --help and mistakes do not need
+    from ctc_lightning.cli.early import answer_early
+
+    answer_early("transfer")
+
 import sys
 
 import hydra

@@ -13,7 +13,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 import programs
 from ctc_lightning.cli import errors as config_errors
 from ctc_lightning.cli.configuration import config_dir
-from ctc_lightning.cli.errors import USERS_MISTAKES, explain, plain_errors, refuse_unused
+from ctc_lightning.cli.errors import explain, plain_errors, refuse_unused, users_mistakes
 from ctc_lightning.train import main, train
 
 SMALL = ["debug=fast", "trainer.enable_progress_bar=false"]
@@ -31,7 +31,7 @@ def complaint(tmp_path, monkeypatch):
         train(cfg)
 
     def told(*overrides):
-        with pytest.raises(USERS_MISTAKES) as caught:
+        with pytest.raises(users_mistakes()) as caught:
             attempt(*overrides)
         sentence = explain(caught.value, "train", overrides)
         assert "\n" not in sentence

@@ -73,7 +73,7 @@ def test_a_run_becomes_a_folder_with_weights_figures_and_commit(run_dir, tmp_pat
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_are_one_sentence_each(arguments, message, run_dir, monkeypatch, capsys):
-    from ctc_lightning.export import main
+    from ctc_lightning.export.command import main
 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards
     monkeypatch.setattr(sys, "argv", ["export.py", *(a.replace("RUN", str(run_dir)) for a in arguments)])

@@ -5,7 +5,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.cli.run_name import short, started
@@ -47,6 +46,8 @@ def choices(*groups: str) -> str:
 
 def on_gpu(value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:
     """``value`` where ``trainer.accelerator`` is a GPU, else ``otherwise``."""
+    import torch  # noqa: PLC0415  # --help does not need it
+
     accelerator = _root_.trainer.accelerator
     chosen = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
     return value if chosen else otherwise

@@ -17,15 +17,12 @@ from hydra.errors import HydraException, InstantiationException, OverrideParseEx
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.interrupt import plain_interrupt
 from ctc_lightning.cli.option_types import parameters
 from ctc_lightning.cli.overrides import literal, quoted
 from ctc_lightning.files.atomic_write import RERUN, WriteError
-
-USERS_MISTAKES = (HydraException, OmegaConfBaseException, MisconfigurationException, ValueError, OSError)
 
 # Further ranks inherit what rank 0 sets below
 _WANTS_TRACEBACKS = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
@@ -37,6 +34,13 @@ _NO_KEY = re.compile(
     r"Could not override '(.+?)'|Could not delete from config. '(.+?)'|'(.+?)' is not in struct"
     r"|Override (.+?)=.* looks like a config group"
 )
+
+
+def users_mistakes() -> tuple[type[BaseException], ...]:
+    """What is reported in one line; Lightning's, if it has been imported."""
+    lightning: Any = sys.modules.get("pytorch_lightning.utilities.exceptions")
+    mistakes = (HydraException, OmegaConfBaseException, ValueError, OSError)
+    return (*mistakes, lightning.MisconfigurationException) if lightning else mistakes
 
 
 @contextmanager
@@ -54,7 +58,7 @@ def plain_errors(config_name: str) -> Iterator[None]:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing
     try:
         yield
-    except USERS_MISTAKES as error:
+    except users_mistakes() as error:
         sys.stderr.write(f"error: {explain(error, config_name, sys.argv[1:])}\n")
         sys.exit(2)
 

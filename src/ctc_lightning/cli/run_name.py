@@ -7,8 +7,6 @@ import time
 from datetime import timedelta
 from hashlib import blake2b
 
-from torch import distributed as dist
-
 _STEPS_OF_JOBS = 2**32 - 16  # SLURM's numbers from here on are no step's: shells and batch scripts
 _STORE_KEY = "ctc_lightning/started"
 _NOT_IN_NAMES = re.compile(r"""[/\\'"\x00-\x1f]+""")
@@ -33,6 +31,8 @@ def started(pattern: str) -> str:
     now = time.strftime(pattern)
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return now
+    from torch import distributed as dist  # noqa: PLC0415  # --help does not need it
+
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(minutes=5))
     return store.compare_set(_STORE_KEY, "", now).decode()

@@ -1,6 +1,6 @@
 """``python -m ctc_lightning.export``, see ``conf/export.yaml``."""
 
-from ctc_lightning.export import main
+from ctc_lightning.cli.early import export
 
 if __name__ == "__main__":
-    main()
+    export()

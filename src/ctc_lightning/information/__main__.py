@@ -1,5 +1,10 @@
 """``python -m ctc_lightning.information``: information of finished runs. See ``conf/information.yaml``."""
 
+if __name__ == "__main__":  # before the imports that --help and mistakes do not need
+    from ctc_lightning.cli.early import answer_early
+
+    answer_early("information")
+
 import sys
 from typing import Any
 

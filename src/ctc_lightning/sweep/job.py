@@ -12,14 +12,13 @@ from filelock import Timeout
 from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.cli.console import set_up_console
-from ctc_lightning.cli.errors import USERS_MISTAKES, explain
+from ctc_lightning.cli.errors import explain, users_mistakes
 from ctc_lightning.cli.overrides import quoted
 from ctc_lightning.cli.run_name import num_started
 from ctc_lightning.files.locks import locked
 from ctc_lightning.sweep.failures import JobError
 from ctc_lightning.sweep.interrupt import CODE, Interrupt
 from ctc_lightning.sweep.objectives import read_objectives
-from ctc_lightning.training.resume import changes
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ def run_in_sweep(
         if Interrupt.in_sweep or getattr(end, "code", CODE) != CODE:
             raise
         Interrupt.noted, sentence = True, "interrupted"  # the other processes' jobs save, too
-    except USERS_MISTAKES as error:
+    except users_mistakes() as error:
         sentence = explain(error, "train", overrides)
     except Exception as error:  # noqa: BLE001  # the others shall run
         traceback.print_exc()
@@ -94,6 +93,8 @@ def finished_objectives(cfg: DictConfig) -> tuple[float, ...] | None:
     Raises:
         ValueError: it was another configuration's run.
     """
+    from ctc_lightning.training.resume import changes  # noqa: PLC0415  # imports torch, which --help does not need
+
     run_dir = Path(cfg.paths.run_dir)
     objectives, record = read_objectives(cfg.objectives, run_dir), run_dir / "config.yaml"
     if objectives is None or not record.is_file():

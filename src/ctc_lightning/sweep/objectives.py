@@ -8,7 +8,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ctc_lightning.evaluation.results import FAILED, ResultsTable
 from ctc_lightning.files.atomic_write import RESUME, write_text
 
 OBJECTIVES = ("source", "transfer")
@@ -72,6 +71,7 @@ def _transfer(run_dir: Path) -> float:
     import pandas as pd  # noqa: PLC0415  # only this objective needs it
 
     from ctc_lightning.analysis.frames.trade_off import headline, measured_targets  # noqa: PLC0415
+    from ctc_lightning.evaluation.results import FAILED, ResultsTable  # noqa: PLC0415  # imports torch
 
     rows = ResultsTable(run_dir / "results.csv").rows()
     last = max((row.epoch for row in rows), default=0)
