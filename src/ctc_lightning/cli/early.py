@@ -2,17 +2,17 @@
 
 import sys
 from importlib import import_module
+from string import Template
 
-import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig
+from omegaconf import OmegaConf, open_dict
 
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.errors import plain_errors
 from ctc_lightning.cli.overrides import literal
 
-_PRINTS = ("--help", "-h", "--hydra-help", "--version")
+_HELP = ("--help", "-h")
 
 
 def answer_early(config_name: str) -> None:
@@ -24,9 +24,14 @@ def answer_early(config_name: str) -> None:
         config_name: of the program's configuration.
     """
     arguments = sys.argv[1:]
-    if set(arguments) & set(_PRINTS):
-        with plain_errors(config_name):
-            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=config_name)(_nothing)()
+    if set(arguments) & set(_HELP):
+        given = literal([word for word in arguments if not word.startswith("-")])
+        with plain_errors(config_name), initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = compose(config_name, given, return_hydra_config=True)
+            text = cfg.hydra.help.template
+            with open_dict(cfg):
+                del cfg["hydra"]
+            sys.stdout.write(f"{Template(text).substitute(CONFIG=OmegaConf.to_yaml(cfg))}\n")
         sys.exit()
     if any(word.startswith(("-", "hydra", "sweep")) or "," in word for word in arguments):
         return  # a sweep, or another search path
@@ -59,7 +64,3 @@ def information() -> None:
 def export() -> None:
     """``ctc-export``."""
     start("ctc_lightning.export.command", "export")
-
-
-def _nothing(cfg: DictConfig) -> None:
-    """Hydra prints and exits before it calls the task."""

@@ -60,7 +60,7 @@ def finished_steps(path: Path) -> int:
     return int(read_weights_file(path)["global_step"])
 
 
-# How the same images are reached, which the weights do not depend on
+# How the same images are reached and sums are cut in blocks, which is not what is trained
 _INCIDENTAL = (
     "data.root",
     "data.cache_dir",
@@ -71,6 +71,7 @@ _INCIDENTAL = (
     "data.max_pixels",
     "data.check",
     "data.resplit",
+    ".block_mib",
 )
 _DECISIVE = (
     "data",
@@ -171,7 +172,7 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [
         f"{key} was {then.get(key)} and is {now.get(key)}"
         for key in sorted(then.keys() | now.keys())
-        if key.startswith(_DECISIVE) and key not in _INCIDENTAL and then.get(key) != now.get(key)
+        if key.startswith(_DECISIVE) and not key.endswith(_INCIDENTAL) and then.get(key) != now.get(key)
     ]
 
 
