@@ -144,6 +144,12 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
         (["model.temperature=-0.1"], "temperature is -0.1; it must be above 0"),
         (["model.temperature=warm"], "contrast.temperature is warm; it must be a finite number"),
         (["model.weight=nan"], "contrast.weight is nan; it must be a finite number"),
+        (["optim.optimizer.lr=abc"], "optim.optimizer.lr is abc; it must be a finite number"),
+        (
+            ["callbacks.transfer_probe.protocols.whitened.strengths=[1,b]"],
+            r"whitened.strengths\[1\] is b; it must be a finite number",
+        ),
+        (["trainer.devices=[0,a]"], r"trainer.devices\[1\] is a; it must be a whole number"),
         (["optim.optimizer.lr=inf"], "optim.optimizer.lr is inf; it must be a finite number"),
         (["data.drop_last=[1]"], r"data.drop_last is \[1\]; it must be true or false"),
         (["trainer.detect_anomaly={a:1}"], "trainer.detect_anomaly is {'a': 1}; it must be true or false"),

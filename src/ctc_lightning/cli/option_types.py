@@ -2,13 +2,14 @@
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import Tensor
 
 from ctc_lightning.cli.configuration import config_dir
 
@@ -68,7 +69,7 @@ def _of_program(cfg: DictConfig) -> Iterator[tuple[str, Any, set[type]]]:
 
 
 def _of_parts(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, set[type]]]:
-    """The options of constructors whose annotation has no type but those that YAML has."""
+    """The options of constructors that are annotated with plain types, or with lists or mappings of them."""
     try:
         annotations = parameters(get_object(node._target_)) if "_target_" in node else {}
     except (ImportError, ValueError):  # a package that is missing, a function of C: instantiation says more
@@ -78,13 +79,28 @@ def _of_parts(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, se
             continue
         if types := _plain_types(annotations.get(key)):
             yield f"{prefix}{key}", node[key], types
+        elif types := _plain_types(annotations.get(key), of_elements=True):
+            yield from _elements(f"{prefix}{key}", node[key], types)
         elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], float):
             yield f"{prefix}{key}", node[key], {float}
         elif not OmegaConf.is_interpolation(node, key) and isinstance(node[key], DictConfig):
             yield from _of_parts(node[key], f"{prefix}{key}.")
 
 
-def _plain_types(annotation: Any) -> set[type]:
-    """The types of a union of plain types; none for any other annotation."""
+def _plain_types(annotation: Any, *, of_elements: bool = False) -> set[type]:
+    """The types of a union of plain types, or of the elements of its lists and mappings; none for others."""
     types = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
+    types.discard(Tensor)  # of torch's optimizers; YAML has none
+    if of_elements:
+        parts = [get_args(one)[-1:] for one in types if get_origin(one) in (list, Mapping, Sequence)]
+        types = set().union(*parts)
     return types if types <= _WORDS.keys() else set()
+
+
+def _elements(key: str, value: Any, types: set[type]) -> Iterator[tuple[str, Any, set[type]]]:
+    if isinstance(value, DictConfig):
+        yield from ((f"{key}.{name}", value[name], set(types)) for name in value)
+    elif isinstance(value, ListConfig):
+        yield from ((f"{key}[{place}]", one, set(types)) for place, one in enumerate(value))
+    elif isinstance(value, float):  # one instead of a list
+        yield key, value, {float}
