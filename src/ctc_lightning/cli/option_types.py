@@ -9,7 +9,6 @@ from typing import Any, Union, get_args, get_origin
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from torch import Tensor
 
 from ctc_lightning.cli.configuration import config_dir
 
@@ -90,7 +89,7 @@ def _of_parts(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, se
 def _plain_types(annotation: Any, *, of_elements: bool = False) -> set[type]:
     """The types of a union of plain types, or of the elements of its lists and mappings; none for others."""
     types = set(get_args(annotation)) if get_origin(annotation) in (Union, UnionType) else {annotation}
-    types.discard(Tensor)  # of torch's optimizers; YAML has none
+    types = {one for one in types if getattr(one, "__module__", None) != "torch"}  # tensors: YAML has none
     if of_elements:
         parts = [get_args(one)[-1:] for one in types if get_origin(one) in (list, Mapping, Sequence)]
         types = set().union(*parts)
@@ -99,7 +98,7 @@ def _plain_types(annotation: Any, *, of_elements: bool = False) -> set[type]:
 
 def _elements(key: str, value: Any, types: set[type]) -> Iterator[tuple[str, Any, set[type]]]:
     if isinstance(value, DictConfig):
-        yield from ((f"{key}.{name}", value[name], set(types)) for name in value)
+        yield from ((f"{key}.{name!s}", value[name], set(types)) for name in value)
     elif isinstance(value, ListConfig):
         yield from ((f"{key}[{place}]", one, set(types)) for place, one in enumerate(value))
     elif isinstance(value, float):  # one instead of a list
