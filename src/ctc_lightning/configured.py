@@ -18,9 +18,9 @@ def module_parts(cfg: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         cfg: with the `SECTIONS`; of an older checkpoint, some options may be missing.
     """
-    optim = cfg["optim"]
+    optim, stages = cfg["optim"], cfg["model"]["stages"] or {}
     return {
-        "stages": {str(name): instantiate(stage) for name, stage in cfg["model"]["stages"].items() if stage},
+        "stages": {str(name): instantiate(stage) for name, stage in stages.items() if stage},
         "optimizer": instantiate(optim["optimizer"]),
         "schedule": instantiate(optim.get("schedule")) or Constant(),
         "label_smoothing": cfg.get("label_smoothing", 0.0),
