@@ -47,7 +47,7 @@ calibrate: setup  ## Every estimator of mutual information against known values 
 notebooks: setup  ## Execute the notebooks (after make trade-off, make information and the sweep temperature_queue)
 	$(BIN)/python notebooks/execute.py
 
-test: setup  ## Run the tests, two at a time, without the slow ones (at most 8 minutes)
+test: setup  ## Run the tests, two at a time, without the slow ones
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: setup  ## Run the slow tests: full trainings, several ranks, kill loops
