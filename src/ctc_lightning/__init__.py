@@ -4,10 +4,15 @@ The public names; each is imported from its module when it is first used, so tha
 nothing.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+_started = sys.argv[0] if getattr(sys, "argv", None) else ""
+if "/ctc-" in _started or (_started == "-m" and "ctc_lightning." in " ".join(sys.orig_argv)):
+    import_module("ctc_lightning.cli.interrupt").end_on_interrupt()  # it is a program that starts
 
 _MODULES = {
     "batch": ("Batch", "EvenBatch", "Prediction"),

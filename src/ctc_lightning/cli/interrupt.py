@@ -1,19 +1,40 @@
 """Ctrl-C ends a program with one line."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+CODE = 128 + signal.SIGINT
+
+
+def end_on_interrupt() -> None:
+    """While a program is imported, which takes seconds, Ctrl-C ends it with the line of `plain_interrupt`."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup and shells may ignore it
+        signal.signal(signal.SIGINT, _end)
 
 
 @contextmanager
 def plain_interrupt() -> Iterator[None]:
     """Ctrl-C is one line and exit code 130, not a traceback."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        where = f" with {interrupt}" if str(interrupt) else ""
+        _report(f" with {interrupt}" if str(interrupt) else "")
+        sys.exit(CODE)
+
+
+def _end(*_: Any) -> None:
+    _report()
+    os._exit(CODE)  # an exception would be one of whatever is being imported
+
+
+def _report(where: str = "") -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
         sys.stderr.write(
             f"Interrupted: what is finished is kept. To continue, rerun the same command{where}.\n"
         )
-        sys.exit(128 + signal.SIGINT)

@@ -9,8 +9,6 @@ from typing import Any
 
 from joblib.externals.loky import reusable_executor
 
-CODE = 128 + signal.SIGINT
-
 
 class Interrupt:
     """Whether this process was interrupted, and whether it is the sweep's own or one of its jobs'."""

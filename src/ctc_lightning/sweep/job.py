@@ -13,11 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import explain, users_mistakes
+from ctc_lightning.cli.interrupt import CODE
 from ctc_lightning.cli.overrides import quoted
 from ctc_lightning.cli.run_name import num_started
 from ctc_lightning.files.locks import locked
 from ctc_lightning.sweep.failures import JobError
-from ctc_lightning.sweep.interrupt import CODE, Interrupt
+from ctc_lightning.sweep.interrupt import Interrupt
 from ctc_lightning.sweep.objectives import read_objectives
 
 log = logging.getLogger(__name__)
