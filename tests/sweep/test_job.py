@@ -10,6 +10,7 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 
 from ctc_lightning.sweep.failures import JobError
+from ctc_lightning.sweep.interrupt import Interrupt
 from ctc_lightning.sweep.job import finished_objectives, run_in_sweep
 
 
@@ -109,12 +110,24 @@ def test_a_failure_is_one_sentence_that_names_the_run(error, config, capsys):
 
 
 @pytest.mark.parametrize("leave", [KeyboardInterrupt, SystemExit])
-def test_who_is_told_to_go_goes(leave, config):
+def test_an_interrupted_job_ends_the_sweep_of_its_process(leave, config, monkeypatch):
     def train(cfg, overrides):
         raise leave
 
+    monkeypatch.setattr(Interrupt, "in_sweep", True)
     with pytest.raises(leave):
         run_in_sweep(train, OmegaConf.create(config), [])
+
+
+def test_in_another_process_it_fails_and_no_further_job_begins(config, monkeypatch):
+    def train(cfg, overrides):
+        raise SystemExit(130)
+
+    monkeypatch.setattr(Interrupt, "noted", False)  # restored afterwards
+    for _ in range(2):
+        with pytest.raises(JobError, match="^interrupted$"):
+            run_in_sweep(train, OmegaConf.create(config), [])
+        train = None
 
 
 def test_further_ranks_train_the_job_and_begin_no_sweep(config):
