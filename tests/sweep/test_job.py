@@ -125,7 +125,7 @@ def test_in_another_process_it_fails_and_no_further_job_begins(config, monkeypat
 
     monkeypatch.setattr(Interrupt, "noted", False)  # restored afterwards
     for _ in range(2):
-        with pytest.raises(JobError, match="^interrupted$"):
+        with pytest.raises(JobError, match=r"^interrupted$"):
             run_in_sweep(train, OmegaConf.create(config), [])
         train = None
 
