@@ -88,6 +88,7 @@ def ranks(tmp_path_factory):
     return seen | {"checkpoint of two": folder / "two.ckpt"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPARABLE)
 def test_two_processes_equal_one_with_both_batches(name, ranks):
     _, alone = train(name, ONE)

@@ -265,6 +265,7 @@ def test_without_litdata_the_remedy_is_told(tree, tmp_path, capsys, monkeypatch)
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nothing_that_looks_complete_and_can_be_repeated(tmp_path):
     data = io.BytesIO()
     photograph(0, 600, 800).save(data, "JPEG")

@@ -182,6 +182,7 @@ def test_two_ranks_see_halves_of_what_one_rank_sees(shards):
         assert sorted(indices(parts).tolist()) == sorted(both.index.tolist())
 
 
+@pytest.mark.slow
 def test_two_real_processes_see_disjoint_halves(shards, tmp_path):
     command = [sys.executable, __file__, str(shards), str(tmp_path)]
     running = [subprocess.Popen([*command, str(rank)]) for rank in (0, 1)]

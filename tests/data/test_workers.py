@@ -167,6 +167,7 @@ def run_here(*command):
     )
 
 
+@pytest.mark.slow
 def test_a_program_does_not_wait_for_workers_that_outlive_signals():
     """As when training stops with an error while the validation's workers are there."""
     done = run_here(sys.executable, "-c", PROGRAM)
