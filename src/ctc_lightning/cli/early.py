@@ -32,7 +32,7 @@ def answer_early(config_name: str) -> None:
             with open_dict(cfg):
                 del cfg["hydra"]
             sys.stdout.write(f"{Template(text).substitute(CONFIG=OmegaConf.to_yaml(cfg))}\n")
-        sys.exit()
+        sys.exit(0)
     if any(word.startswith(("-", "hydra", "sweep")) or "," in word for word in arguments):
         return  # a sweep, or another search path
     with plain_errors(config_name), initialize_config_dir(str(config_dir()), version_base="1.3"):
