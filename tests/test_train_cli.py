@@ -90,7 +90,8 @@ def test_the_terminal_shows_this_run_and_nothing_else(finished):
     probes = [f"ctc_queue, seed 0, epoch {epoch}/3: source" for epoch in range(4)]
     summary = [f"Source accuracy is {source:.1%} at epoch 3.", *(f"  {target}: " for target in TARGETS)]
     cost = "The transfer probe took "
-    expected = [*probes, cost, *summary, f"Everything is in {run_dir}"]
+    slots = "queue: size is 1024, above the 128 training images: up to 8 keys of each image"
+    expected = [slots, *probes, cost, *summary, f"Everything is in {run_dir}"]
     assert len(lines) == len(expected)
     assert all(line.startswith(begin) for line, begin in zip(lines, expected, strict=True))
 

@@ -168,7 +168,8 @@ def _key(cfg: DictConfig, preset: str, name: str) -> str:
     known: list[str] = []
     for place in _PLACES:
         section = OmegaConf.select(cfg, place) if place else cfg
-        found = [str(key) for key in section if not isinstance(section._get_node(key), DictConfig)]
+        plain: Any = OmegaConf.to_container(section, resolve=False)
+        found = [str(key) for key, value in plain.items() if not isinstance(value, dict)]
         if name in found:
             return f"{place}.{name}".removeprefix(".")
         known += found
