@@ -19,7 +19,6 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from ctc_lightning.cli.overrides import quoted
 from ctc_lightning.distributed import world_size
 from ctc_lightning.training.private_names import (
     default_store,
@@ -141,8 +140,7 @@ class Preemption(pl.Callback):
             if batch_idx == 0:
                 uncount_skipped_validation(loop)
             trainer.save_checkpoint(self.path)
-            log.info("Saved %s before batch %d of epoch %d.", self.path, batch_idx, trainer.current_epoch)
-            self._leave(trainer, together=True)
+            self._leave(trainer, f" before batch {batch_idx} of epoch {trainer.current_epoch}", together=True)
 
     def _is_time(self, trainer: pl.Trainer, begun: int) -> bool:
         if world_size() == 1:
@@ -175,13 +173,13 @@ class Preemption(pl.Callback):
                 self._launched.synchronize()
             self._launched = launched
 
-    def _leave(self, trainer: pl.Trainer, *, together: bool = False) -> None:
+    def _leave(self, trainer: pl.Trainer, where: str = "", *, together: bool = False) -> None:
         """Queue the job again and end; ``together``: with all ranks, of which none ends before that."""
         number, Preemption.received, self._at_once = self.received, None, False
         assert number is not None
         if trainer.is_global_zero:
             name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-            saved = f"saved {self.path}" if self.path.is_file() else "nothing to save yet"
+            saved = f"saved {self.path}{where}" if self.path.is_file() else "nothing to save yet"
             log.info("Stopped by %s: %s. To resume: %s", name, saved, self._command())
         try:
             if number == signal.SIGUSR2 and callable(self._of_submitit):
@@ -197,8 +195,9 @@ class Preemption(pl.Callback):
         """The command line that resumes this run; of a sweep, all its runs."""
         given = [word for word in sys.argv[1:] if not word.startswith(("resume=", "hydra.run.dir="))]
         if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-            return "rerun the sweep's command with hydra.sweep.dir=" + str(HydraConfig.get().sweep.dir)
-        where = f"hydra.run.dir={quoted(str(self.path.parent.parent))}"
+            again = shlex.quote(f"hydra.sweep.dir={HydraConfig.get().sweep.dir}")
+            return f"rerun the sweep's command with {again}"
+        where = f"hydra.run.dir={self.path.parent.parent}"
         return shlex.join(["python", "-m", "ctc_lightning.train", *given, where, "resume=auto"])
 
     def on_exception(
