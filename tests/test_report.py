@@ -2,16 +2,18 @@
 
 import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import programs
 from ctc_lightning import report
-from ctc_lightning.analysis.report import information_view, section, view
+from ctc_lightning.analysis.report import writer
 
 HUE = {"ce": (0.92, 0.30), "ctc_queue": (0.95, 0.90)}  # at epoch 1 and at the end
 
@@ -62,10 +64,9 @@ def quick(monkeypatch):
             stem.with_name(f"{stem.name}.{kind}").write_text("<svg></svg>")
         return [f"{stem.name}.png", f"{stem.name}.svg"]
 
-    for module in (section, view, information_view):
-        monkeypatch.setattr(module, "save", save)
-    for figure in ("trade_off", "best_against_last", "drop", "log_odds"):
-        monkeypatch.setattr(view, f"{figure}_figure", lambda runs, protocol: None)
+    monkeypatch.setattr(writer, "save", save)
+    undrawn = [replace(part, figure=part.figure and (lambda *_: Figure())) for part in report.PARTS]
+    monkeypatch.setattr(report, "PARTS", undrawn)
 
 
 def run_command(*arguments, folder):

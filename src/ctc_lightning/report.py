@@ -10,14 +10,16 @@ from pathlib import Path
 import pandas as pd
 
 from ctc_lightning.analysis import comparable, failures, load_runs, log_odds_summary, summary
+from ctc_lightning.analysis.figures.log_odds import has_log_odds
+from ctc_lightning.analysis.figures.report_part import ReportPart
 from ctc_lightning.analysis.frames.comparable import with_targets
 from ctc_lightning.analysis.frames.few_shot import few_shot_summary
 from ctc_lightning.analysis.frames.logged.sources import is_of_a_report
 from ctc_lightning.analysis.frames.trade_off import shown_protocols
 from ctc_lightning.analysis.report.html_of_markdown import html_of_markdown
-from ctc_lightning.analysis.report.page import Block, Section, page
-from ctc_lightning.analysis.report.section import Findings, findings
-from ctc_lightning.analysis.report.view import has_log_odds
+from ctc_lightning.analysis.report.page import page
+from ctc_lightning.analysis.report.parts import PARTS
+from ctc_lightning.analysis.report.writer import ReportWriter
 from ctc_lightning.cli.interrupt import plain_interrupt
 from ctc_lightning.files.atomic_write import atomic_file, write_text
 
@@ -42,7 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = False) -> str:
+def report(
+    paths: Iterable[str | Path],
+    output: str | Path,
+    *,
+    parquet: bool = False,
+    parts: Sequence[ReportPart] | None = None,
+) -> str:
     """Write the report of all runs under the paths; return its text for a terminal.
 
     Files: ``report.html`` (everything, in itself), ``trade_off.csv`` (the numbers of all tables),
@@ -57,6 +65,7 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
         paths: run directories, sweeps, or folders of them.
         output: the folder to write to.
         parquet: also write ``results.parquet``.
+        parts: of the report, in order; None: `PARTS`.
 
     Raises:
         ValueError: the paths hold no run that can be compared; the output is a run's directory; there is no
@@ -78,29 +87,27 @@ def report(paths: Iterable[str | Path], output: str | Path, *, parquet: bool = F
         )
     written = _write_rows(rows, output, parquet=parquet)
 
-    found: list[Findings] = []
+    writer = ReportWriter(output, PARTS if parts is None else parts)
     for data, of_data in runs.groupby("data", sort=False):
         suffix = "" if len(of_data) == len(runs) else "_" + re.sub(r"[^\w.-]", "_", str(data))
-        found.append(findings(of_data, output, suffix))
-    tables = {
-        "trade_off.csv": _numbers(with_targets(runs)),
-        "ranking.csv": _joined(one.ranking for one in found),
-        "information.csv": _joined(one.information for one in found),
-        "sweep.csv": _joined(one.sweep for one in found),
-    }
+        writer.add(of_data, suffix)
+    tables = {"trade_off.csv": _numbers(with_targets(runs))}
+    tables |= {name: pd.concat(found, ignore_index=True) for name, found in writer.tables.items()}
     tables = {name: table for name, table in tables.items() if len(table)}
     for name, table in tables.items():
         write_text(output / name, table.to_csv(index=False))
-    write_text(output / "trade_off.md", _markdown(found, count, failed))
-    write_text(output / "report.html", _html(found, count, failed))
-    written = ["report.html", *tables, *written, "trade_off.md"]
-    written += [name for one in found for name in one.files]
-    shown = [f"- {line}" for line in failed[:SHOWN_FAILURES]]
-    shown += (
-        [f"… and {len(failed) - SHOWN_FAILURES} more in report.html"] if len(failed) > SHOWN_FAILURES else []
-    )
-    terminal = [text for one in found for text in one.terminal]
-    terminal += ["\n".join([f"{count}:", *shown])] if failed else []
+    reasons = "\n".join(f"- {line}" for line in failed)
+    markdown = [*writer.markdown, *([f"## {count}", reasons] if failed else [])]
+    write_text(output / "trade_off.md", "\n\n".join(markdown) + "\n")
+    subject = "Transfer and information" if "information.csv" in tables else "Transfer"
+    title = f"{subject} while training: {', '.join(section['title'] for section in writer.sections)}"
+    write_text(output / "report.html", page(title, writer.sections, count, html_of_markdown(reasons)))
+    written = ["report.html", *tables, *written, "trade_off.md", *writer.files]
+    terminal = list(filter(None, writer.terminal))
+    if failed:
+        shown = "\n".join(f"- {line}" for line in failed[:SHOWN_FAILURES])
+        more = len(failed) - SHOWN_FAILURES
+        terminal.append(f"{count}:\n{shown}" + (f"\n… and {more} more in report.html" if more > 0 else ""))
     return "\n\n".join([*terminal, f"Written to {output}: {', '.join(written)}"]) + "\n"
 
 
@@ -119,11 +126,6 @@ def _write_rows(rows: pd.DataFrame, output: Path, *, parquet: bool) -> list[str]
     return ["results.csv", *(["results.parquet"] if parquet else [])]
 
 
-def _joined(tables: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
-    found = [table for table in tables if table is not None]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
-
-
 def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
     """The numbers of all tables: accuracies as fractions, the mean log-odds (metric ``log_odds``) in nats."""
     if runs.empty:
@@ -134,23 +136,6 @@ def _numbers(runs: pd.DataFrame) -> pd.DataFrame:
         parts += [log_odds_summary(of_data, protocol) for protocol in shown]
     parts.append(few_shot_summary(runs))
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
-
-
-def _markdown(found: list[Findings], count: str, failed: list[str]) -> str:
-    parts = [text for one in found for text in one.markdown]
-    parts += [f"## {count}", "\n".join(f"- {line}" for line in failed)] if failed else []
-    return "\n\n".join(parts) + "\n"
-
-
-def _html(found: list[Findings], count: str, failed: list[str]) -> str:
-    sections = [one.section for one in found]
-    if failed:
-        lines = html_of_markdown("\n".join(f"- {line}" for line in failed))
-        what = Block("What, where and why", f'<div class="failed">{lines}</div>')
-        sections.append(Section(count, "", [what]))
-    informed = any(one.information is not None for one in found)
-    subject = "Transfer and information" if informed else "Transfer"
-    return page(f"{subject} while training: {', '.join(one.section.title for one in found)}", sections)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ctc_lightning.analysis.figures.style import INK, PER_CENT, SOFT, dress, save
+from ctc_lightning.analysis.figures.style import INK, PER_CENT, SOFT, save, style_axes
 from ctc_lightning.analysis.frames.sweep import pareto_front
 from ctc_lightning.files.atomic_write import write_text
 from ctc_lightning.sweep.study import Trial
@@ -75,7 +75,7 @@ def front_figure(table: pd.DataFrame, objectives: Sequence[str]) -> Figure:
     axes.xaxis.set_major_formatter(PER_CENT)
     axes.yaxis.set_major_formatter(PER_CENT)
     axes.margins(0.1)
-    dress(axes)
+    style_axes(axes)
     axes.set_xlabel(f"{NAMES[x]}, on validation", color=INK)
     axes.set_ylabel(f"{NAMES[y]}, on validation", color=INK)
     axes.legend(frameon=False)

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from ctc_lightning.analysis import load_runs, summary
-from ctc_lightning.analysis.report.html_table import html_table, nats
+from ctc_lightning.analysis.figures.log_odds import nats
+from ctc_lightning.analysis.report.html_table import html_table
 
 
 @pytest.fixture

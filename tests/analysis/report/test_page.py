@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.figures.style import svg
-from ctc_lightning.analysis.report.page import Block, Picture, Section, inline_svg, page
+from ctc_lightning.analysis.report.page import inline_svg, page
 
 VOID = {"meta", "br", "img", "path", "use", "rect"}
 
@@ -38,12 +38,21 @@ class Outline(HTMLParser):
 def picture(name):
     figure = Figure()
     figure.subplots().plot([0, 1], [0, 1], marker="o")
-    return Picture(name, svg(figure, name), f"Figure {name}", "The line rises.")
+    return part(name, svg=inline_svg(svg(figure, name), name), caption="The line rises.")
+
+
+def part(name, **fields):
+    empty = {"svg": "", "caption": "", "html": "", "folded": False, "folded_table": ""}
+    return {"anchor": f"part-{name}", "heading": f"Part {name}", **empty, **fields}
+
+
+def section(title, *parts):
+    return {"title": title, "anchor": title, "origin": "", "parts": parts}
 
 
 def test_the_page_is_whole():
-    parts = [picture("a"), picture("b"), Block("Numbers & more", "<p>1</p>", folded=True)]
-    text = page("A <title>", [Section("glyphs", "2 runs", parts), Section("digits", "", [picture("c")])])
+    parts = [picture("a"), picture("b"), part("<&>", html="<p>1</p>", folded=True)]
+    text = page("A <title>", [section("glyphs", *parts), section("digits", picture("c"))])
     outline = Outline(text)
     assert outline.open == []
     assert "http" not in text
@@ -55,7 +64,9 @@ def test_the_page_is_whole():
 
 
 def test_two_figures_of_the_same_ids_do_not_meet():
-    drawn = picture("same").svg
+    figure = Figure()
+    figure.subplots().plot([0, 1], [0, 1], marker="o")
+    drawn = svg(figure, "same")
     one, other = (set(Outline(inline_svg(drawn, prefix)).ids) for prefix in ("x", "y"))
     assert one
     assert not one & other

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.figures.highlight import highlighted
-from ctc_lightning.analysis.figures.style import INK, PER_CENT, SOFT, dress, legend_handles
+from ctc_lightning.analysis.figures.report_part import ReportPart, is_trained
+from ctc_lightning.analysis.figures.style import INK, PER_CENT, SOFT, legend_handles, style_axes
 from ctc_lightning.analysis.frames.methods import OTHERS, colours, markers
 from ctc_lightning.analysis.frames.trade_off import SOURCE, headline, summary
 
@@ -58,7 +59,7 @@ def best_against_last_figure(frame: pd.DataFrame, protocol: str | None = None) -
     _name_losses(axes, points[points["method"].isin(shown)], paint)
     axes.xaxis.set_major_formatter(PER_CENT)
     axes.yaxis.set_major_formatter(PER_CENT)
-    dress(axes)
+    style_axes(axes)
     axes.set_xlabel("transfer accuracy at the best epoch (chosen on validation)", color=INK)
     axes.set_ylabel("transfer accuracy at the last epoch", color=INK)
     axes.set_title(
@@ -87,3 +88,13 @@ def _name_losses(axes: Axes, points: pd.DataFrame, paint: dict[str, str]) -> Non
             textcoords="offset points", color=paint[str(row.method)], fontsize=9,
             ha="left" if side > 0 else "right", va="center", label="_name",
         )  # fmt: skip
+
+
+BEST_AGAINST_LAST = ReportPart(
+    "best_against_last",
+    "Best epoch against last epoch",
+    best_against_last_figure,
+    "Each point is a method on a target. On the diagonal the last epoch is as good as the best one; the "
+    "further below it, the more was lost by training on.",
+    when=is_trained,
+)

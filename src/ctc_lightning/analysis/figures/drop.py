@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.figures.highlight import highlighted
-from ctc_lightning.analysis.figures.style import INK, dress, legend_below, legend_handles
+from ctc_lightning.analysis.figures.report_part import ReportPart, is_trained
+from ctc_lightning.analysis.figures.style import INK, legend_below, legend_handles, style_axes
 from ctc_lightning.analysis.frames.methods import OTHERS, colours, markers, target_label
 from ctc_lightning.analysis.frames.trade_off import SOURCE, headline, summary, trade_off
 
@@ -59,7 +60,7 @@ def drop_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
         range(len(targets)), [target_label(target, named[target]) for target in targets], fontweight="bold"
     )
     axes.set_ylim(len(targets) - 0.5, -0.5)
-    dress(axes, grid="x")
+    style_axes(axes, grid="x")
     axes.tick_params(axis="y", length=0)
     dots = "; white dots: the seeds" if seeds["seed"].nunique() > 1 else ""
     axes.set_xlabel(
@@ -72,3 +73,13 @@ def drop_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
     )
     legend_below(figure, legend_handles(paint, dict.fromkeys(marks, ""), others, []), 11)
     return figure
+
+
+DROP = ReportPart(
+    "drop",
+    "Drop from peak to end",
+    drop_figure,
+    "A bar is the number of points of accuracy lost between the best epoch (chosen on validation) and the "
+    "last one; no bar: nothing was lost.",
+    when=is_trained,
+)

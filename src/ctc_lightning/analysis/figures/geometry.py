@@ -8,7 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.figures.highlight import MOST
-from ctc_lightning.analysis.figures.style import INK, bands, dress, epoch_axis, legend_below, legend_handles
+from ctc_lightning.analysis.figures.style import (
+    INK,
+    bands,
+    epoch_axis,
+    legend_below,
+    legend_handles,
+    style_axes,
+)
 from ctc_lightning.analysis.frames.methods import colours, markers, ordered
 
 GEOMETRY = "geometry"
@@ -61,7 +68,7 @@ def geometry_figure(
         epoch_axis(axes, measured["epoch"].min(), measured["epoch"].max())
         if shown[place] in _LOGARITHMIC:
             axes.set_yscale("log")
-        dress(axes)
+        style_axes(axes)
         axes.set_title(panels[shown[place]], color=INK, fontsize=10)
         axes.set_xlabel("epoch", color=INK)
     others = measured["method"].nunique() - len(methods)

@@ -17,10 +17,10 @@ from ctc_lightning.analysis.figures.style import (
     at_shared_epochs,
     backbone_lines,
     bands,
-    dress,
     epoch_axis,
     legend_below,
     legend_handles,
+    style_axes,
 )
 from ctc_lightning.analysis.frames.information import (
     QUANTITIES,
@@ -39,7 +39,7 @@ COLUMNS = 4  # panels beside each other
 PANEL = (3.4, 2.5)  # inches
 
 
-class Look(NamedTuple):
+class MethodStyle(NamedTuple):
     """Colours and markers of the methods to show; the plain backbones."""
 
     paint: dict[str, str]
@@ -74,7 +74,7 @@ def information_figure(runs: pd.DataFrame, shown: Mapping[str, str] | None = Non
     trained = trained[~trained["plain"]]
     if trained.empty:
         raise ValueError(UNMEASURED)
-    look = Look(*painted(runs, trained), backbones)
+    style = MethodStyle(*painted(runs, trained), backbones)
     columns = min(COLUMNS, max(rows["target"].nunique() for _, rows in blocks))
     num_rows = [ceil(rows["target"].nunique() / columns) for _, rows in blocks]
     heights = [PANEL[1] * num + 0.5 for num in num_rows]
@@ -85,10 +85,10 @@ def information_figure(runs: pd.DataFrame, shown: Mapping[str, str] | None = Non
     epochs = trained["epoch"].min(), trained["epoch"].max()
     for part, num, (setting, rows) in zip(parts, num_rows, blocks, strict=True):
         part.suptitle(heading(setting), color=INK, fontsize=12)
-        _block(part, rows, look, (num, columns), epochs)
-    num_others = trained["method"].nunique() - len(look.paint)
-    handles = legend_handles(look.paint, look.marks, num_others, backbones)
-    legend_below(figure, [*handles, *_signs(trained, look.paint)], width)
+        _block(part, rows, style, (num, columns), epochs)
+    num_others = trained["method"].nunique() - len(style.paint)
+    handles = legend_handles(style.paint, style.marks, num_others, backbones)
+    legend_below(figure, [*handles, *_signs(trained, style.paint)], width)
     return figure
 
 
@@ -112,7 +112,11 @@ def heading(setting: Setting) -> str:
 
 
 def _block(
-    part: SubFigure, rows: pd.DataFrame, look: Look, shape: tuple[int, int], epochs: tuple[float, float]
+    part: SubFigure,
+    rows: pd.DataFrame,
+    style: MethodStyle,
+    shape: tuple[int, int],
+    epochs: tuple[float, float],
 ) -> None:
     """A panel for each target, the source first."""
     targets = sorted(rows["target"].unique(), key=lambda target: target != SOURCE)
@@ -121,9 +125,9 @@ def _block(
         if place >= len(targets):
             axes.remove()
             continue
-        _panel(axes, rows[rows["target"] == targets[place]], look)
+        _panel(axes, rows[rows["target"] == targets[place]], style)
         epoch_axis(axes, *epochs)
-        dress(axes)
+        style_axes(axes)
         axes.set_title(targets[place], color=INK, fontweight="bold", fontsize=11)
         lowest = place + shape[1] >= len(targets)
         axes.set_xlabel("epoch" if lowest else "", color=INK)
@@ -131,14 +135,14 @@ def _block(
         axes.set_ylabel("nats" if place % shape[1] == 0 else "", color=INK)
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, style: MethodStyle) -> None:
     trained = rows[~rows["plain"]]
-    paint = {method: colour for method, colour in look.paint.items() if method in set(trained["method"])}
+    paint = {method: colour for method, colour in style.paint.items() if method in set(trained["method"])}
     means = at_shared_epochs(trained).assign(flagged=lambda of: of["note"].str.contains(CEILING))
     means = means.groupby(["method", "epoch"]).agg(
         value=("value", "mean"), upper=("upper", "mean"), flagged=("flagged", "any")
     )
-    bands(axes, trained.rename(columns={"value": "test"}), paint, look.marks)
+    bands(axes, trained.rename(columns={"value": "test"}), paint, style.marks)
     for method, colour in paint.items():
         mean = means[means.index.get_level_values("method") == method].droplevel("method")
         if len(bounded := mean.dropna(subset="upper")):
@@ -148,10 +152,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, look: Look) -> None:
             )  # fmt: skip
         if len(near := mean[mean["flagged"]]):
             axes.scatter(
-                near.index, near["value"], 26, marker=look.marks[method], facecolors="w", edgecolors=colour,
+                near.index, near["value"], 26, marker=style.marks[method], facecolors="w", edgecolors=colour,
                 lw=1.2, zorder=5, clip_on=False, label="_ceiling",
             )  # fmt: skip
-    backbone_lines(axes, rows[rows["plain"]].rename(columns={"value": "test"}), look.backbones)
+    backbone_lines(axes, rows[rows["plain"]].rename(columns={"value": "test"}), style.backbones)
     axes.autoscale_view()
 
 

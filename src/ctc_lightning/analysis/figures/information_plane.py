@@ -1,5 +1,6 @@
 """information_plane: I(X;T) against I(T;Y), with time as colour."""
 
+from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ from matplotlib.colors import FuncNorm, ListedColormap
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.figures.information import COLUMNS, painted
-from ctc_lightning.analysis.figures.style import EPOCH_TICKS, INK, at_shared_epochs, dress
+from ctc_lightning.analysis.figures.report_part import ReportPart
+from ctc_lightning.analysis.figures.style import EPOCH_TICKS, INK, at_shared_epochs, style_axes
 from ctc_lightning.analysis.frames.information import (
     Setting,
     estimators_of,
@@ -119,10 +121,10 @@ def plane_points(measured: pd.DataFrame, setting: Setting) -> pd.DataFrame:
 
 
 def _row(
-    cells: list[Axes], points: pd.DataFrame, look: tuple[dict[str, str], dict[str, str]], time: Time
+    cells: list[Axes], points: pd.DataFrame, style: tuple[dict[str, str], dict[str, str]], time: Time
 ) -> None:
     """The panels of one image set, with common limits."""
-    paint, marks = look
+    paint, marks = style
     shared = at_shared_epochs(points)
     mean = shared.groupby(["method", "epoch"], sort=True)[["xt", "ty"]].mean()
     low, high = points[["xt", "ty"]].min().to_numpy(), points[["xt", "ty"]].max().to_numpy()
@@ -145,7 +147,7 @@ def _row(
         axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
         axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
         axes.set_title(label(method), color=paint[method], fontsize=11, fontweight="bold")
-        dress(axes)
+        style_axes(axes)
     for axes in cells[len(paint) :]:
         axes.remove()
 
@@ -165,3 +167,33 @@ def _path(axes: Axes, path: pd.DataFrame, time: Time, *, width: float, label: st
 def _colours() -> ListedColormap:
     """Viridis, even to the eye and to colour-blind readers, without its end that is too pale on white."""
     return ListedColormap(mpl.colormaps["viridis"](np.linspace(0, 0.92, 256)))
+
+
+def each_plane(runs: pd.DataFrame) -> dict[str, Setting]:
+    """The plane of the first setting."""
+    settings = plane_settings(information_curves(runs))
+    return {"": settings[0]} if settings else {}
+
+
+def further_planes(runs: pd.DataFrame) -> dict[str, Setting]:
+    """Those of the other settings."""
+    settings = plane_settings(information_curves(runs))[1:]
+    return {"_".join(filter(None, (of.x, f"{of.noise:g}"))): of for of in settings}
+
+
+INFORMATION_PLANE = ReportPart(
+    "information_plane",
+    "Information plane",
+    information_plane_figure,
+    "A method's path through training, coloured by epoch: right is more information on the image, up is more "
+    "on its label; a path that turns left compresses. Thick: mean over seeds; thin: the seeds; large mark: "
+    "the end; grey: the other methods.",
+    each=each_plane,
+    all_runs=True,
+)
+FURTHER_PLANES = replace(
+    INFORMATION_PLANE,
+    title=lambda setting: f"Information plane: {setting.title}",
+    each=further_planes,
+    folded=True,
+)

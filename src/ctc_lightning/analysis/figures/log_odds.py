@@ -8,18 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ctc_lightning.analysis.figures.highlight import highlighted
+from ctc_lightning.analysis.figures.report_part import ReportPart
 from ctc_lightning.analysis.figures.style import (
     INK,
     backbone_lines,
     bands,
-    dress,
     epoch_axis,
     legend_below,
     legend_handles,
+    style_axes,
 )
+from ctc_lightning.analysis.frames.comparable import common_targets
 from ctc_lightning.analysis.frames.log_odds import log_odds_curves, log_odds_summary
 from ctc_lightning.analysis.frames.methods import OTHERS, colours, label, markers
-from ctc_lightning.analysis.frames.trade_off import headline, summary
+from ctc_lightning.analysis.frames.trade_off import curves, headline, summary
 
 
 def log_odds_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
@@ -43,7 +45,7 @@ def log_odds_figure(frame: pd.DataFrame, protocol: str | None = None) -> Figure:
     backbone_lines(over_epochs, measured[measured["plain"]], plain)
     if len(trained):
         epoch_axis(over_epochs, trained["epoch"].min(), trained["epoch"].max())
-    dress(over_epochs)
+    style_axes(over_epochs)
     over_epochs.set_xlabel("epoch", color=INK)
     over_epochs.set_ylabel("mean over targets of ln(p / (1 − p)), nats", color=INK)
     over_epochs.set_title("over epochs", color=INK)
@@ -82,6 +84,47 @@ def _ends(axes: Axes, numbers: pd.DataFrame, paint: dict[str, str], marks: dict[
     axes.set_yticks(range(len(names)), names, fontsize=10 if few else 8)
     axes.set_ylim(len(names) - 0.5, -0.7)
     axes.margins(x=0.1)
-    dress(axes)
+    style_axes(axes)
     axes.set_xlabel("nats", color=INK)
     axes.set_title("at the end, mean ± std of the seeds", color=INK)
+
+
+def log_odds_table(frame: pd.DataFrame, protocol: str, most: int | None = None) -> str:
+    """Mean log-odds of each method in Markdown, the best first.
+
+    Args:
+        frame: comparable runs of one data set.
+        protocol: the probe.
+        most: methods to show.
+    """
+    rows = log_odds_summary(frame, protocol).sort_values("final_mean", ascending=False, kind="stable")
+    lines = ["|  | final | peak | drop |", "| --- | --- | --- | --- |"]
+    for row in rows.head(most or len(rows)).to_dict("records"):
+        cells = (nats(row[f"{name}_mean"], row[f"{name}_std"]) for name in ("final", "peak", "drop"))
+        lines.append(f"| {label(str(row['method']))} | {' | '.join(cells)} |")
+    return f"**Mean over targets of ln(p / (1 − p)), in nats ({protocol} probe).**\n\n" + "\n".join(lines)
+
+
+def nats(mean: float, std: float) -> str:
+    """``1.95±0.03``, a dash for NaN."""
+    if pd.isna(mean):
+        return "–"
+    return f"{round(mean, 2) + 0.0:.2f}" + ("" if pd.isna(std) else f"±{std:.2f}")
+
+
+def has_log_odds(runs: pd.DataFrame, protocol: str) -> bool:
+    """Whether every method was measured on a common target."""
+    measured = curves(runs)
+    return bool(common_targets(measured[measured["protocol"] == protocol]))
+
+
+LOG_ODDS = ReportPart(
+    "log_odds",
+    "All targets in one number: mean log-odds",
+    log_odds_figure,
+    "The mean over targets of ln(p / (1 − p)), which is 0 at an accuracy of 50 %; higher is better. Halving "
+    "the error counts the same on a target that is nearly solved as on any other.",
+    log_odds_table,
+    terminal=lambda runs, protocol: log_odds_table(runs, protocol, 10),
+    when=has_log_odds,
+)

@@ -13,8 +13,8 @@ from ctc_lightning.analysis.figures.style import (
     PER_CENT,
     at_shared_epochs,
     backbone_lines,
-    dress,
     spread_out,
+    style_axes,
 )
 from ctc_lightning.analysis.frames.comparable import common_targets
 from ctc_lightning.analysis.frames.methods import OTHERS, label, target_label
@@ -126,7 +126,7 @@ def draw_plane(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(PER_CENT)
     axes.yaxis.set_major_formatter(PER_CENT)
-    dress(axes)
+    style_axes(axes)
     axes.set_xlabel("source accuracy (stretched towards 100%)", color=INK)
 
 

@@ -7,22 +7,33 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ctc_lightning.analysis.frames.ranking import ALL, MEAN, SCOPES, SOURCE_ACCURACY, VALIDATION, WITHIN
-from ctc_lightning.analysis.frames.ranking_table import SIGNS, check_one_data_set, title
+from ctc_lightning.analysis.figures.report_part import ReportPart
+from ctc_lightning.analysis.frames.ranking import (
+    ALL,
+    MEAN,
+    SCOPES,
+    SCORE_PROTOCOLS,
+    SOURCE_ACCURACY,
+    VALIDATION,
+    WITHIN,
+    ranking,
+)
+from ctc_lightning.analysis.frames.ranking_table import SIGNS, check_one_data_set, ranking_table, title
+from ctc_lightning.analysis.frames.trade_off import HEADLINES, headline
 
 INK, FAINT = "#333333", "#E4E4E4"
 SCORE_COLOUR, REFERENCE_COLOUR = "#0072B2", "#D55E00"  # Okabe & Ito: told apart by colour-blind readers
 QUESTION = {ALL: "Which checkpoint of which method?", WITHIN: "When to stop a run?"}
 
 
-def ranking_figure(ranking: pd.DataFrame) -> Figure:
+def ranking_figure(rankings: pd.DataFrame) -> Figure:
     """One data set's picture: a line for each score, left over all checkpoints, right within runs.
 
     The large dot is Spearman's ρ, averaged over targets and seeds, its band ± the std over seeds; small dots
     are single targets. Source accuracy and the probe's own validation accuracy have a colour of their own.
 
     Args:
-        ranking: one data set's rows of `ctc_lightning.analysis.frames.ranking`.
+        rankings: one data set's rows of `ctc_lightning.analysis.frames.ranking`.
 
     Returns:
         A figure outside pyplot's global state: save it with ``savefig(path, dpi=150)``.
@@ -30,18 +41,18 @@ def ranking_figure(ranking: pd.DataFrame) -> Figure:
     Raises:
         ValueError: no rows, or those of several data sets.
     """
-    check_one_data_set(ranking)
-    scores = ranking.loc[(ranking["scope"] == ALL) & (ranking["target"] == MEAN), "score"].tolist()
+    check_one_data_set(rankings)
+    scores = rankings.loc[(rankings["scope"] == ALL) & (rankings["target"] == MEAN), "score"].tolist()
     figure = Figure(figsize=(12, 2.1 + 0.34 * len(scores)), layout="constrained")
     for axes, scope in zip(figure.subplots(1, 2, sharey=True), SCOPES, strict=True):
-        _panel(axes, ranking[ranking["scope"] == scope], scores)
+        _panel(axes, rankings[rankings["scope"] == scope], scores)
         axes.set_title(f"{QUESTION[scope]}\n{scope}", color=INK, fontsize=12)
     figure.suptitle(
-        f"{ranking['data'].iloc[0]}: does the score order checkpoints as their measured transfer does?",
+        f"{rankings['data'].iloc[0]}: does the score order checkpoints as their measured transfer does?",
         color=INK,
         fontsize=14,
     )
-    figure.legend(handles=_key(ranking), loc="outside lower center", ncols=4, frameon=False, title=SIGNS)
+    figure.legend(handles=_key(rankings), loc="outside lower center", ncols=4, frameon=False, title=SIGNS)
     return figure
 
 
@@ -68,8 +79,8 @@ def _panel(axes: Axes, rows: pd.DataFrame, scores: list[str]) -> None:
     axes.set_xlabel("Spearman's ρ", color=INK)
 
 
-def _key(ranking: pd.DataFrame) -> list[Artist]:
-    seeds = int(ranking["n_seeds"].max())
+def _key(rankings: pd.DataFrame) -> list[Artist]:
+    seeds = int(rankings["n_seeds"].max())
     several = [Patch(color=INK, alpha=0.25, lw=0, label=f"± std over {seeds} seeds")] if seeds > 1 else []
     return [
         _dot(SCORE_COLOUR, 9, "score, mean over targets"),
@@ -81,3 +92,28 @@ def _key(ranking: pd.DataFrame) -> list[Artist]:
 
 def _dot(colour: str, size: float, label: str) -> Line2D:
     return Line2D([], [], color=colour, marker="o", ls="", ms=size, label=label)
+
+
+def each_ranking(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rankings, if a checkpoint has both a score and measured transfer."""
+    trained, protocol, checkpoint = runs[~runs["plain"]], headline(runs), ["path", "epoch", "target"]
+    scored = trained.loc[trained["protocol"].isin(SCORE_PROTOCOLS), checkpoint]
+    probes = HEADLINES if protocol in HEADLINES else (protocol,)
+    if scored.merge(trained.loc[trained["protocol"].isin(probes), checkpoint]).empty:
+        return {}
+    return {"": ranking(trained, None if protocol in HEADLINES else protocol)}
+
+
+RANKING = ReportPart(
+    "ranking",
+    "Scores that need no training",
+    lambda _, rankings: ranking_figure(rankings),
+    "The further right a score's dot, the better it orders checkpoints by their measured transfer; 0 is "
+    "chance.",
+    lambda _, rankings: ranking_table(rankings),
+    terminal=lambda *_: "",
+    numbers=lambda _, rankings: rankings,
+    csv="ranking.csv",
+    each=each_ranking,
+    folded_table="How well scores rank",
+)

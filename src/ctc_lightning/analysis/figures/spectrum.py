@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ctc_lightning.analysis.figures.style import INK, SOFT, dress
+from ctc_lightning.analysis.figures.style import INK, SOFT, style_axes
 from ctc_lightning.analysis.frames.methods import label
 
 _LEAST = 1e-8  # share of the variance, below which a direction is left out of the picture
@@ -67,7 +67,7 @@ def spectrum_figure(
             axes.axvline(num_classes - 1, color=SOFT, ls=":", lw=1.2, label=f"{num_classes} classes − 1")
         axes.set_xscale("log")
         axes.set_yscale("log")
-        dress(axes)
+        style_axes(axes)
         axes.set_title(label(method), color=INK, fontsize=12)
         axes.set_xlabel("direction, by its variance", color=INK)
     grid[0, 0].set_ylabel("share of the variance", color=INK)

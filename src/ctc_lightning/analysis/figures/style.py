@@ -23,7 +23,7 @@ PER_CENT = StrMethodFormatter("{x:g}%")
 DPI = 150
 
 
-def dress(axes: Axes, *, grid: str = "both") -> None:
+def style_axes(axes: Axes, *, grid: str = "both") -> None:
     """Faint grid behind the data, no box."""
     axes.grid(color=FAINT, axis=grid)  # type: ignore[arg-type]
     axes.set_axisbelow(True)

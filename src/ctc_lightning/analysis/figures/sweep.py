@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.typing import ColorType
 
-from ctc_lightning.analysis.figures.style import INK, PER_CENT, SOFT, dress
+from ctc_lightning.analysis.figures.report_part import ReportPart
+from ctc_lightning.analysis.figures.style import INK, PER_CENT, SOFT, style_axes
 from ctc_lightning.analysis.frames.methods import MARKERS, colours, label
-from ctc_lightning.analysis.frames.sweep import SWEPT
+from ctc_lightning.analysis.frames.sweep import SWEPT, grid_tables, grids_without_table
 
 AXES = {"source": "source accuracy", "transfer": "transfer accuracy, mean over targets"}
 _MAP = "cividis"  # its lightness rises evenly, for every kind of sight and in print
@@ -111,7 +112,7 @@ def pareto_figure(table: pd.DataFrame, settings: Sequence[str] = SWEPT) -> Figur
     axes.xaxis.set_major_formatter(PER_CENT)
     axes.yaxis.set_major_formatter(PER_CENT)
     axes.margins(0.08)
-    dress(axes)
+    style_axes(axes)
     axes.set_xlabel(AXES["source"], color=INK)
     axes.set_ylabel(AXES["transfer"], color=INK)
     figure.legend(loc="outside right center", frameon=False)
@@ -132,3 +133,52 @@ def _short(setting: str) -> str:
 
 def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def sweep_markdown(table: pd.DataFrame) -> str:
+    """Best source accuracy first; bold: on the Pareto front.
+
+    Args:
+        table: of `ctc_lightning.analysis.sweep_table`.
+    """
+    lines = ["|  | source | transfer |", "| --- | --- | --- |"]
+    for row in table.sort_values("source_mean", ascending=False, kind="stable").to_dict("records"):
+        source, transfer = (
+            _percent(row[f"{axis}_mean"], row[f"{axis}_std"]) for axis in ("source", "transfer")
+        )
+        name = label(str(row["method"]))
+        lines.append(f"| {f'**{name}**' if row['front'] else name} | {source} | {transfer} |")
+    return "\n".join(["Bold: on the Pareto front of source accuracy and transfer.", "", *lines])
+
+
+def _percent(mean: float, std: float) -> str:
+    return f"{100 * mean:.1f}" if pd.isna(std) else f"{100 * mean:.1f}±{100 * std:.1f}"
+
+
+GRID = ReportPart(
+    "grid",
+    "The grid of the sweep",
+    lambda _, grid: heat_maps_figure(*grid),
+    "A cell for each pair of values: the mean over seeds at the end of training, on test images. Left source "
+    "accuracy, right transfer; each map has its own colours. Framed cells are on the Pareto front: no other "
+    "is as good in both and better in one.",
+    each=grid_tables,
+)
+PARETO = ReportPart(
+    "pareto",
+    "The sweep's Pareto front",
+    lambda _, grid: pareto_figure(*grid),
+    "A point for each pair of values; up is better transfer, right better source accuracy. The dashed line "
+    "joins those that no other beats in both.",
+    lambda _, grid: sweep_markdown(grid[0]),
+    numbers=lambda _, grid: grid[0],
+    csv="sweep.csv",
+    each=grid_tables,
+    folded_table="The sweep in numbers",
+)
+NO_GRID = ReportPart(
+    "no_grid",
+    "Without a grid",
+    table=lambda _, reason: f"The grid is left out: {reason}.",
+    each=grids_without_table,
+)

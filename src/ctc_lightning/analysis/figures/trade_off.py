@@ -20,15 +20,16 @@ from ctc_lightning.analysis.figures.plane import (
     no_plane,
     plane_points,
 )
+from ctc_lightning.analysis.figures.report_part import ReportPart, is_trained
 from ctc_lightning.analysis.figures.style import (
     INK,
     PER_CENT,
     backbone_lines,
     bands,
-    dress,
     epoch_axis,
     legend_below,
     legend_handles,
+    style_axes,
 )
 from ctc_lightning.analysis.frames.comparable import common_targets
 from ctc_lightning.analysis.frames.methods import colours, is_baseline, label, markers, target_label
@@ -47,7 +48,7 @@ LONG_NAME = 20  # characters of a target
 
 
 class Shown(NamedTuple):
-    """What both halves show: curves with and without plain backbones, and how methods look."""
+    """What both halves show: curves with and without plain backbones, colours and markers."""
 
     trained: pd.DataFrame
     plain: pd.DataFrame
@@ -135,7 +136,7 @@ def _panels(part: SubFigure, measured: pd.DataFrame, shown: Shown, shape: tuple[
         backbone_lines(axes, shown.plain[shown.plain["target"] == target], shown.backbones, 100)
         epoch_axis(axes, first, last)
         axes.yaxis.set_major_formatter(PER_CENT)
-        dress(axes)
+        style_axes(axes)
         name = target_label(target, metric[target])
         axes.set_title(name, color=INK, fontweight="bold", fontsize=12 if len(name) <= LONG_NAME else 9)
         lowest = place + columns >= len(targets)
@@ -173,3 +174,14 @@ def _right(axes: Axes, shown: Shown, stopped: pd.DataFrame, protocol: str) -> No
     backbone_heights(axes, shown.plain, shared, shown.backbones)
     metric = probes.drop_duplicates("target").set_index("target")["metric"]
     axes.set_ylabel(height_label(shared, len(metric), metric), color=INK)
+
+
+TRADE_OFF = ReportPart(
+    "trade_off",
+    "Accuracy over epochs, and the trade-off",
+    trade_off_figure,
+    "Left: test accuracy while training, a panel for each target; line: mean over seeds, band: lowest to "
+    "highest seed. Right: each method's path over time; up is better transfer, right better source accuracy. "
+    "A star marks where cross-entropy would have stopped by the targets' validation accuracy.",
+    when=is_trained,
+)

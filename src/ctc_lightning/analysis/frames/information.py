@@ -129,3 +129,25 @@ def settings_of(measured: pd.DataFrame, quantity: str, estimator: str) -> list[S
 def of_setting(rows: pd.DataFrame, setting: Setting) -> pd.DataFrame:
     """The rows of one setting; of a frame with the columns `SETTING`."""
     return rows[(rows[SETTING] == pd.Series(setting._asdict())).all(axis=1)]
+
+
+def headline_settings(runs: pd.DataFrame) -> dict[str, list[Setting]]:
+    """The settings of the first estimator of each quantity, under ""; empty if nothing was estimated."""
+    measured = information_curves(runs)
+    found = [
+        setting
+        for quantity in QUANTITIES
+        for estimator in estimators_of(measured, quantity)[:1]
+        for setting in settings_of(measured, quantity, estimator)
+    ]
+    return {"": found} if found else {}
+
+
+def other_settings(runs: pd.DataFrame) -> dict[str, list[Setting]]:
+    """The settings of each further estimator, by ``xt_mine``."""
+    measured = information_curves(runs)
+    return {
+        f"{quantity}_{estimator}": settings_of(measured, quantity, estimator)
+        for quantity in QUANTITIES
+        for estimator in estimators_of(measured, quantity)[1:]
+    }

@@ -12,9 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from omegaconf import OmegaConf
 
 from ctc_lightning.analysis.frames.comparable import common_targets
+from ctc_lightning.analysis.frames.logged.config import read_config
+from ctc_lightning.analysis.frames.methods import base, is_baseline
 from ctc_lightning.analysis.frames.trade_off import SOURCE, curves, headline, trade_off
+from ctc_lightning.analysis.frames.variants import swept
 
 SWEPT = ("model.temperature", "model.queue_size")
+_FILLED = 0.5  # of all pairs of values, below which the runs are no grid
 
 
 def sweep_table(
@@ -89,3 +93,67 @@ def pareto_front(axis_PA: ArrayLike) -> NDArray[np.bool_]:
     higher_PP = (value_PA[:, None] > value_PA[None]).any(2)
     beaten_P: NDArray[np.bool_] = np.asarray((no_lower_PP & higher_PP).any(0))
     return ~beaten_P
+
+
+def grid_tables(runs: pd.DataFrame) -> dict[str, tuple[pd.DataFrame, list[str]]]:
+    """The table and the settings of each method that was swept over two settings, with the baselines.
+
+    Args:
+        runs: comparable runs of one data set, with targets.
+
+    Returns:
+        By method; by "" if there is one.
+    """
+    found = {method: grid for method, grid in _grids(runs).items() if not isinstance(grid, str)}
+    return {"": next(iter(found.values()))} if len(found) == 1 else found
+
+
+def grids_without_table(runs: pd.DataFrame) -> dict[str, str]:
+    """Methods that were swept over two settings but have no table, and the reason."""
+    return {method: reason for method, reason in _grids(runs).items() if isinstance(reason, str)}
+
+
+def grid_settings(trained: pd.DataFrame, method: str) -> list[str]:
+    """The two settings that a method's runs were swept over; empty if they are not two, or no grid.
+
+    A grid has at least half of the pairs of its values: jobs may have failed or still run. Values that a
+    search drew from an interval are no grid.
+
+    Args:
+        trained: runs without plain backbones.
+        method: without its variant.
+    """
+    own = trained[trained["method"].map(base) == method].drop_duplicates("path")
+    files = [Path(path) / "config.yaml" for path in own["path"]]
+    if own["method"].nunique() < 2 or not all(file.is_file() for file in files):
+        return []
+    values = swept([read_config(file) for file in files], own["seed"].tolist())
+    if len(values) != 2:
+        return []
+    one, other = values
+    if len({*one}) * len({*other}) * _FILLED > len({*zip(one, other, strict=True)}):
+        return []
+    known = list(SWEPT)
+    return sorted(values.values(), key=lambda key: known.index(key) if key in SWEPT else len(known))
+
+
+def _grids(runs: pd.DataFrame) -> dict[str, tuple[pd.DataFrame, list[str]] | str]:
+    """The table and settings of each method's grid, or the reason why it has no table."""
+    trained = runs[~runs["plain"]]
+    found: dict[str, tuple[pd.DataFrame, list[str]] | str] = {}
+    for method in dict.fromkeys(map(base, trained["method"])):
+        if settings := grid_settings(trained, method):
+            try:
+                found[method] = sweep_table(_with_baselines(trained, method, settings), settings), settings
+            except ValueError as problem:
+                found[method] = str(problem)
+    return found
+
+
+def _with_baselines(trained: pd.DataFrame, method: str, settings: Sequence[str]) -> pd.DataFrame:
+    """The runs of the grid, and baselines that have no place in it."""
+    own = trained["method"].map(base) == method
+    baseline = trained["method"].map(is_baseline) & ~own
+    paths = trained.loc[baseline, "path"].unique()
+    outside = settings_of_runs(paths, settings).isna().any(axis=1).to_numpy(bool)
+    return trained[own | trained["path"].isin(paths[outside])]

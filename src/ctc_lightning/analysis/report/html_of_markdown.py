@@ -4,6 +4,8 @@ import re
 from html import escape
 from itertools import groupby
 
+_LONG = 25  # rows, beyond which a table scrolls in a window of its own
+
 
 def html_of_markdown(text: str) -> str:
     """Everything in it that could be taken for HTML is escaped."""
@@ -21,7 +23,7 @@ def html_of_markdown(text: str) -> str:
                 f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
                 for name, *row in rows
             ]
-            parts.append(f'<div class="table"><table>{"".join(table)}</table></div>')
+            parts.append(table_frame("\n".join(table), len(rows)))
         elif kind == "list":
             parts.append(f"<ul>{''.join(_items(lines))}</ul>")
         elif lines:
@@ -56,3 +58,8 @@ def _items(lines: list[str]) -> list[str]:
 def _spans(text: str) -> str:
     text = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escape(text))
     return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
+
+
+def table_frame(rows: str, num_rows: int) -> str:
+    """A table that scrolls sideways, and up and down if it is long."""
+    return f'<div class="table{" long" if num_rows > _LONG else ""}"><table>\n{rows}\n</table></div>'

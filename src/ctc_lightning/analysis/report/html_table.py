@@ -5,11 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from ctc_lightning.analysis.frames.methods import label
 from ctc_lightning.analysis.frames.trade_off import SOURCE
+from ctc_lightning.analysis.report.html_of_markdown import table_frame
 from ctc_lightning.analysis.report.table import Grid, grid, interval, legend, numbers, percent, spread, title
-
-_LONG = 25  # rows, beyond which a table scrolls in a window of its own
 
 
 def html_table(summary: pd.DataFrame, protocol: str) -> str:
@@ -31,38 +29,8 @@ def html_table(summary: pd.DataFrame, protocol: str) -> str:
     rows = f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
     return (
         f"<h4>{escape(title(protocol))}</h4>\n<p>{escape(legend(summary))}. Bold: the best at the end.</p>\n"
-        + frame(rows, len(table.rows))
+        + table_frame(rows, len(table.rows))
     )
-
-
-def log_odds_html(summary: pd.DataFrame) -> str:
-    """The mean log-odds of each method, the best first.
-
-    Args:
-        summary: one data set's rows of `ctc_lightning.analysis.log_odds_summary`.
-    """
-    rows = [
-        (label(str(row.method)), *(nats(mean, std) for mean, std in numbers(row)))
-        for row in summary.sort_values("final_mean", ascending=False, kind="stable").itertuples()
-    ]
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("final", "peak", "drop"))
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{final}</td><td>{peak}</td><td>{drop}</td></tr>'
-        for name, peak, final, drop in rows
-    )
-    return frame(f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>", len(rows))
-
-
-def nats(mean: float, std: float) -> str:
-    """``1.95±0.03``, a dash for NaN."""
-    if pd.isna(mean):
-        return "–"
-    return f"{round(mean, 2) + 0.0:.2f}" + ("" if pd.isna(std) else f"±{std:.2f}")
-
-
-def frame(rows: str, num_rows: int) -> str:
-    """A table that scrolls sideways, and if it is long up and down."""
-    return f'<div class="table{" long" if num_rows > _LONG else ""}"><table>\n{rows}\n</table></div>'
 
 
 def _is_source(table: Grid) -> list[bool]:

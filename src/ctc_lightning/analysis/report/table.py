@@ -101,14 +101,14 @@ def legend(summary: pd.DataFrame) -> str:
     """How to read a cell, with the number of seeds."""
     trained = summary[~summary["plain"]]
     fewest, most = trained["n"].min(), trained["n"].max()
-    reading = "Test accuracy in %: peak (at the best validation epoch) → final (drop)"
+    text = "Test accuracy in %: peak (at the best validation epoch) → final (drop)"
     if trained["peak_mean"].isna().all():
-        reading = "Test accuracy in % at the last epoch"
-    if trained.empty or (most == 1 and trained["final_low"].notna().any() and "last" in reading):
-        return f"{reading} [95 % interval over the test]"
+        text = "Test accuracy in % at the last epoch"
+    if trained.empty or (most == 1 and trained["final_low"].notna().any() and "last" in text):
+        return f"{text} [95 % interval over the test]"
     if most == 1:
-        return f"{reading}, one seed"
-    return f"{reading}, mean±std of {most if fewest == most else f'{fewest} to {most}'} seeds"
+        return f"{text}, one seed"
+    return f"{text}, mean±std of {most if fewest == most else f'{fewest} to {most}'} seeds"
 
 
 def row_label(row: Any) -> str:

@@ -1,4 +1,4 @@
-"""A sweep over two settings is told as a grid; anything else is not."""
+"""A sweep over two settings is shown as a grid; anything else is not."""
 
 import re
 
@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from ctc_lightning.analysis import comparable, load_runs
+from ctc_lightning.analysis.figures.sweep import sweep_markdown
 from ctc_lightning.analysis.frames.comparable import with_targets
-from ctc_lightning.analysis.report.grid_view import grid_of, grid_view
+from ctc_lightning.analysis.frames.sweep import grid_settings, grid_tables, grids_without_table
 
 # (temperature, queue size) -> source and hue at the end
 ENDS = {(0.1, 64): (0.90, 0.80), (0.1, 256): (0.95, 0.60), (0.5, 64): (0.85, 0.40), (0.5, 256): (0.94, 0.50)}
@@ -32,34 +33,34 @@ def sweep(write_run, tmp_path):
 
 
 def test_the_grid_has_figures_a_table_and_its_front(sweep, tmp_path):
-    told = grid_view(sweep(), tmp_path / "out", "")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == set(told.files)
-    assert set(told.files) == {f"{name}.{kind}" for name in ("grid", "pareto") for kind in ("png", "svg")}
-    numbers = told.numbers.set_index(["model.temperature", "model.queue_size"])
+    table, settings = grid_tables(sweep())[""]
+    assert settings == ["model.temperature", "model.queue_size"]
+    numbers = table.set_index(settings)
     assert numbers["source_mean"].to_dict() == pytest.approx({pair: ends[0] for pair, ends in ENDS.items()})
     assert numbers["transfer_mean"].to_dict() == pytest.approx({pair: ends[1] for pair, ends in ENDS.items()})
-    bold = re.findall(r"\*\*CTC, temporal queue, (.*?)\*\*", told.markdown[-1])
+    bold = re.findall(r"\*\*CTC, temporal queue, (.*?)\*\*", text := sweep_markdown(table))
     assert bold == ["queue_size=256, temperature=0.1", "queue_size=64, temperature=0.1"]
-    assert "90.0±0.0 | 80.0±0.0" in told.terminal[0]
+    assert "90.0±0.0 | 80.0±0.0" in text
 
 
 def test_cross_entropy_beside_it_takes_part_in_the_front(sweep, write_run, tmp_path):
     curves = {("classifier", "source"): ([0.3, 0.99],) * 2, ("whitened", "hue"): ([0.3, 0.1],) * 2}
     write_run(curves, "glyphs/ce/0", "ce", 0, epochs=(0, 9))
-    told = grid_view(sweep(), tmp_path / "out", "")
-    assert "| **CE** | 99.0 | 10.0 |" in told.markdown[-1]
+    assert "| **CE** | 99.0 | 10.0 |" in sweep_markdown(grid_tables(sweep())[""][0])
 
 
 def test_a_job_that_failed_leaves_a_hole(sweep, tmp_path):
     ends = {pair: values for pair, values in ENDS.items() if pair != (0.5, 64)}
-    assert len(grid_view(sweep(ends), tmp_path / "out", "").numbers) == 3
+    assert len(grid_tables(sweep(ends))[""][0]) == 3
 
 
 def test_each_method_has_a_grid_of_its_own(sweep, tmp_path):
     sweep()
-    told = grid_view(sweep(method="ctc_bank"), tmp_path / "out", "_x")
-    assert {"grid_ctc_queue_x.png", "grid_ctc_bank_x.svg", "pareto_ctc_bank_x.png"} <= set(told.files)
-    assert len(told.numbers) == 2 * len(ENDS)
+    found = grid_tables(sweep(method="ctc_bank"))
+    assert {method: len(table) for method, (table, _) in found.items()} == {
+        "ctc_queue": len(ENDS),
+        "ctc_bank": len(ENDS),
+    }
 
 
 @pytest.mark.parametrize(
@@ -71,24 +72,21 @@ def test_each_method_has_a_grid_of_its_own(sweep, tmp_path):
     ],
     ids=["one choice", "one setting", "drawn from intervals"],
 )
-def test_what_is_no_grid_is_told_as_none(ends, sweep, tmp_path):
-    assert grid_view(sweep(ends), tmp_path / "out", "") is None
-    assert not (tmp_path / "out").exists()
+def test_other_runs_have_no_grid(ends, sweep):
+    assert grid_tables(runs := sweep(ends)) == grids_without_table(runs) == {}
 
 
 def test_the_settings_are_those_that_differ_by_their_shortest_names(sweep):
     runs = sweep()
-    assert grid_of(runs, "ctc_queue") == ["model.temperature", "model.queue_size"]
-    assert grid_of(runs, "ce") == []
+    assert grid_settings(runs, "ctc_queue") == ["model.temperature", "model.queue_size"]
+    assert grid_settings(runs, "ce") == []
 
 
 def test_without_a_shared_target_it_says_so(sweep, write_run, tmp_path):
     curves = {("classifier", "source"): ([0.3, 0.9],) * 2, ("whitened", "fine"): ([0.3, 0.1],) * 2}
     write_run(curves, "glyphs/ce/0", "ce", 0, epochs=(0, 9))
-    told = grid_view(sweep(), tmp_path / "out", "")
-    assert told.numbers is None
-    assert told.terminal[0].startswith("The grid of CTC, temporal queue is left out: no target was measured")
-    assert not told.files
+    assert grid_tables(runs := sweep()) == {}
+    assert grids_without_table(runs)["ctc_queue"].startswith("no target was measured")
 
 
 def test_the_report_shows_the_grid(sweep, tmp_path):
