@@ -16,6 +16,9 @@ def console(monkeypatch):
     """The console of a fresh process."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
+    for library in ("pytorch_lightning", "lightning_fabric"):  # have their own where no handler was at import
+        monkeypatch.setattr(logging.getLogger(library), "handlers", [])
+        monkeypatch.setattr(logging.getLogger(library), "propagate", True)
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
         set_up_console()
