@@ -1,9 +1,11 @@
 """Ctrl-C in programs on a terminal, which sends it to all their processes: one line, saved, exit code 130."""
 
+import contextlib
 import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +52,22 @@ def test_the_jobs_of_a_sweep_in_other_processes_save_and_it_continues_with_the_n
     )
     assert out.count("Stopped by Ctrl-C: saved ") == 2
     assert len(list(tmp_path.glob("grid/*/checkpoints"))) == 2  # the third has not begun
+
+
+@pytest.mark.slow
+def test_processes_that_still_import_end_before_their_first_job(tmp_path):
+    grid = ["-m", *FAST, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "model.temperature=0.1,0.2,0.3"]
+    process = programs.start("train", *grid, "trainer.max_epochs=500", "hydra.sweep.dir=grid", cwd=tmp_path)
+    code, out, err = press_when(process, 2, lambda: jobs_of(process))
+    assert (code, out) == (130, "")
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].endswith("rerun the same command with hydra.sweep.dir=grid.")
+    assert not list(tmp_path.glob("grid/*/checkpoints"))
+
+
+def jobs_of(process):
+    """Joblib's processes in the program's group."""
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            if b"popen_loky" in command.read_bytes() and os.getpgid(int(command.parent.name)) == process.pid:
+                yield command

@@ -44,8 +44,8 @@ class GridSweeper(BasicSweeper):
         launch, jobs = launcher.launch, list[JobReturn]()
 
         def launch_and_note(batch: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-            returned = launch(batch, initial_job_idx=initial_job_idx)
-            end_if_noted(folder)
+            with end_if_noted(folder):
+                returned = launch(batch, initial_job_idx=initial_job_idx)
             jobs.extend(returned)
             return [job for job in returned if job.status == JobStatus.COMPLETED]  # Hydra stops at others
 

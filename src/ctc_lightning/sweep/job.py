@@ -18,7 +18,7 @@ from ctc_lightning.cli.overrides import quoted
 from ctc_lightning.cli.run_name import num_started
 from ctc_lightning.files.locks import locked
 from ctc_lightning.sweep.failures import JobError
-from ctc_lightning.sweep.interrupt import Interrupt
+from ctc_lightning.sweep.interrupt import Interrupt, heard_in_job
 from ctc_lightning.sweep.objectives import read_objectives
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def run_in_sweep(
     run_dir.mkdir(parents=True, exist_ok=True)
     try:
         refuse_ranks()
-        with _alone(run_dir):
+        with heard_in_job(), _alone(run_dir):
             if cfg.resume != "never" and (done := finished_objectives(cfg)) is not None:
                 log.info("%s is finished.", run_dir.name)
                 return done[0] if len(done) == 1 else done

@@ -96,8 +96,8 @@ class OptunaSweeper(Sweeper):
             while trials := study.next_trials(self.n_jobs, self.n_trials):
                 batch = [[*fixed, *overrides_of(trial)] for trial in trials]
                 self.validate_batch_is_legal(batch)
-                returned = self.launcher.launch(batch, initial_job_idx=trials[0].number)
-                end_if_noted(str(folder))
+                with end_if_noted(str(folder)):
+                    returned = self.launcher.launch(batch, initial_job_idx=trials[0].number)
                 for trial, job in zip(trials, returned, strict=True):
                     if job.status == JobStatus.COMPLETED:
                         study.succeed(trial, job.return_value)
