@@ -81,7 +81,7 @@ class Stage(nn.Module):
         self.weight = weight
         self.lr_scale = lr_scale
         self.weight_decay_scale = weight_decay_scale
-        # All three are None, or none is: who has seen `contrast` need not ask again
+        # All three are None, or none is: checking `contrast` is enough
         self.contrast = contrast
         self.key_encoder: KeyEncoder = key_encoder  # type: ignore[assignment]
         self.memory: Memory = memory  # type: ignore[assignment]

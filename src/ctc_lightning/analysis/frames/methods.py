@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-# Okabe & Ito's palette is told apart by colour-blind readers: warm for cross-entropy, cool for CTC. Wine
+# Okabe & Ito's palette suits colour-blind readers: warm for cross-entropy, cool for CTC. Wine
 # (Tol) stands for their yellow, which is too pale for a line on white.
 STYLE = {
     "ce": ("CE", "#D55E00"),

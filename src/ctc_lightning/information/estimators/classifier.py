@@ -137,7 +137,7 @@ class _After:
 
 
 class _Hidden:
-    """The network with one hidden layer. Any stop of its optimizer leaves a bound, so none is told of."""
+    """The network with one hidden layer. Any stop of its optimizer leaves a bound, so warnings are off."""
 
     def __init__(self, z_NC: Tensor, label_N: Tensor, hidden_dim: int, strength: float, seed: int) -> None:
         # scikit-learn divides its penalty by N, as its loss

@@ -72,7 +72,7 @@ class StopWhenDiverged(pl.Callback):
             self._look(trainer)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        """Look before anything is saved, as within an epoch when the run is told to go."""
+        """Look before anything is saved, also within an epoch on preemption."""
         self._look(trainer)
 
     def _look(self, trainer: pl.Trainer) -> None:
