@@ -137,10 +137,25 @@ def test_a_run_is_not_resumed_on_other_data(model, change, said, copied):
     remedy = (
         rf"was written with other data: {said}; .*allow_changes=true.*resume=never"
         if fits
-        else rf"does not fit this configuration, as {said}: .*; restore them, or set resume=never"
+        else rf"cannot be resumed, as {said}: a memory bank has one row for each training image, also with "
+        "allow_changes=true; restore the images, set resume=never .*, or .* network.pretrained="
     )
-    with pytest.raises(ValueError, match=remedy):
-        train_here(place, *MODELS[model], first_epoch(place))
+    for options in [[]] if fits else [[], ["allow_changes=true"]]:
+        with pytest.raises(ValueError, match=remedy) as refusal:
+            train_here(place, *MODELS[model], first_epoch(place), *options)
+        assert "shape" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("remedy", ["resume=never", "network.pretrained"])
+def test_a_bank_with_an_image_more_is_trained_anew_as_its_refusal_says(remedy, copied):
+    place = copied("bank")
+    add_image(place / "photos")
+    if remedy == "network.pretrained":
+        (place / "run").rename(place / "former")
+        remedy = f"network.pretrained={place / 'former' / 'checkpoints' / 'last.ckpt'}"
+    train_here(place, *MODELS["bank"], remedy)
+    last = torch.load(place / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["images"]["num"]["train"] == 25
 
 
 def test_another_number_of_classes_never_fits(copied):

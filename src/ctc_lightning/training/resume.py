@@ -10,6 +10,7 @@ from torch import nn
 from ctc_lightning.cli.run_name import started_again
 from ctc_lightning.data.class_names import difference
 from ctc_lightning.files.old_names import with_new_names
+from ctc_lightning.memory.bank import MemoryBank
 from ctc_lightning.networks.state_dict import differences
 from ctc_lightning.networks.weights_file import read_weights_file
 
@@ -206,13 +207,21 @@ def check_fits(module: nn.Module, path: Path, changed_data: Sequence[str] = ()) 
             f"{len(expected[_CLASSIFIER])}{because}: choose the data it was trained on, or resume=never to "
             "replace the run from the beginning."
         )
-    remedy = (
-        "restore them, or set resume=never to replace the run from the beginning."
-        if changed_data
-        else "resume with the configuration that wrote it (config.yaml in its run directory)."
-    )
+    banks = {name: part for name, part in module.named_modules() if isinstance(part, MemoryBank)}
+    for name, bank in banks.items():
+        rows = len(state.get(f"{name}.row_ND", bank.row_ND))
+        if rows != bank.num_images:
+            said = because or f", as there were {rows} train images and are {bank.num_images}"
+            raise ValueError(
+                f"{path} cannot be resumed{said}: a memory bank has one row for each training image, also "
+                "with allow_changes=true; restore the images, set resume=never to replace the run from the "
+                f"beginning, or start another run from its weights with network.pretrained={path}."
+            )
     if problems := differences(expected, state):
-        raise ValueError(f"{path} does not fit this configuration{because}: it {problems}; {remedy}")
+        raise ValueError(
+            f"{path} does not fit this configuration{because}: it {problems}; resume with the configuration "
+            "that wrote it (config.yaml in its run directory)."
+        )
 
 
 def _read(path: Path) -> dict[str, Any]:
