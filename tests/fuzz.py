@@ -6,19 +6,29 @@ import shlex
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from omegaconf import OmegaConf
 
 import programs
 
 
 class Case(NamedTuple):
-    """A command line; ``refused``: whether it must be refused or must not be; None: either."""
+    """A command line.
+
+    Attributes:
+        program: of `ctc_lightning`.
+        arguments: of the command line.
+        refused: whether it must be refused or must not be; None: either.
+        taken: those of the arguments that must be found in the configuration of the run that they start.
+    """
 
     program: str
     arguments: list[str]
     refused: bool | None = None
+    taken: Sequence[str] = ()
 
 
 def fault_of(code: int, out: str, err: str) -> str | None:
@@ -29,7 +39,19 @@ def fault_of(code: int, out: str, err: str) -> str | None:
         lines = [line for line in err.splitlines() if "error: " in line]
         is_one_line = len(lines) == 1 and err.strip().endswith(lines[0])
         return None if is_one_line else "no error line, or several"
-    return None if code in (0, 1) else f"exit code {code}"
+    return f"exit code {code}" if code else None
+
+
+def ignored(taken: Sequence[str], folder: Path) -> str | None:
+    """The options, as ``KEY=VALUE``, that the configurations recorded below a folder do not have; or None."""
+    given = OmegaConf.from_dotlist([*taken])
+    wrong = [
+        f"{key} is {found}"
+        for record in map(OmegaConf.load, folder.rglob("config.yaml"))
+        for key in {option.partition("=")[0] for option in taken}
+        if str(found := OmegaConf.select(record, key)) != str(OmegaConf.select(given, key))
+    ]
+    return f"an option is ignored: {', '.join(wrong)}" if wrong else None
 
 
 def run(case: Case, folder: Path, limit: float) -> tuple[int | None, str | None, str]:
@@ -42,6 +64,8 @@ def run(case: Case, folder: Path, limit: float) -> tuple[int | None, str | None,
     fault = fault_of(done.returncode, done.stdout, done.stderr)
     if not fault and case.refused is not None and (done.returncode == 2) != case.refused:
         fault = "a fault is ignored" if case.refused else f"refused or failed ({done.returncode})"
+    if done.returncode == 0:
+        fault = fault or ignored(case.taken, folder)
     return done.returncode, fault, done.stderr
 
 

@@ -95,7 +95,7 @@ class CommandLines:
         wrong, refused = self._fault(kind, leaves) if faulty else ([], None)
         if wrong in CONTRADICTIONS[kind]:  # with the defaults
             chosen, valid = [], []
-        return Case(kind, [*fixed, *chosen, *valid, *wrong], refused)
+        return Case(kind, [*fixed, *chosen, *valid, *wrong], refused, [*valid, *wrong])
 
     def _groups(self, kind: str) -> list[str]:
         chosen = []
