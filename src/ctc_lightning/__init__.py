@@ -26,6 +26,7 @@ _MODULES = {
         "InMemoryDataModule",
         "IndexedDataset",
     ),
+    "data.by_name": ("load_data",),
     "key_encoder": ("FrozenEncoder", "KeyEncoder", "MomentumEncoder", "QueryEncoder"),
     "memory": ("BatchMemory", "KeyQueue", "Keys", "Memory", "MemoryBank", "TwinBank"),
     "metrics.classifier_scores": ("ClassifierScores",),

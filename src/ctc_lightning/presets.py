@@ -7,8 +7,6 @@ from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -16,10 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from ctc_lightning.checks import count
-from ctc_lightning.cli.configuration import config_dir
-from ctc_lightning.cli.errors import explain, nearest, refuse_unused
-from ctc_lightning.cli.option_types import check_types
-from ctc_lightning.cli.overrides import literal
+from ctc_lightning.cli.composed import compose_train
+from ctc_lightning.cli.errors import explain, refuse_unused
 from ctc_lightning.configured import SECTIONS, chosen, make_network, module_parts
 from ctc_lightning.files.old_names import with_new_names
 from ctc_lightning.networks.eval_mode import evaluating
@@ -143,40 +139,10 @@ def compose_preset(preset: str, options: Mapping[str, Any], overrides: Sequence[
     Raises:
         ValueError: an option that does not exist, is of the wrong type or has no effect.
     """
-    words = literal([f"model={preset}", "network=any", "network.backbone=none", *overrides])
-    around = GlobalHydra.instance().hydra  # of somebody's own program
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            composed = compose("train", words)
-        cfg = OmegaConf.masked_copy(composed, list(SECTIONS))
-        for name, value in options.items():
-            key = _key(cfg, preset, name)
-            OmegaConf.update(cfg, key, value)
-            words.append(f"{key}={value}")
-        check_types(cfg)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explain(error, "train", words)) from error
-    finally:
-        GlobalHydra.instance().hydra = around
+    words = [f"model={preset}", "network=any", "network.backbone=none", *overrides]
+    cfg, words = compose_train(words, SECTIONS, options, _PLACES, f"preset {preset!r}")
     refuse_unused(cfg, words)
     return cfg
-
-
-def _key(cfg: DictConfig, preset: str, name: str) -> str:
-    """The dotted key of an option."""
-    known: list[str] = []
-    for place in _PLACES:
-        section = OmegaConf.select(cfg, place) if place else cfg
-        plain: Any = OmegaConf.to_container(section, resolve=False)
-        found = [str(key) for key, value in plain.items() if not isinstance(value, dict)]
-        if name in found:
-            return f"{place}.{name}".removeprefix(".")
-        known += found
-    raise ValueError(
-        f"there is no option {name} with preset {preset!r}; {nearest(name, known)}leave it out, or give it "
-        "in overrides=[...] as on the command line."
-    )
 
 
 def preset_parts(
