@@ -17,6 +17,7 @@ PROGRAMS = {
     "transfer": "transfer",
     "information": "information",
     "export": "export",
+    "predict": "predict",
 }
 
 
@@ -60,7 +61,7 @@ def test_every_example_composes(shown):
 
 def test_all_choices_of_its_groups_are_shown(shown):
     groups = dict(re.findall(r"^  ([\w/]+) {2,}(\S.*(?:\n {6,}\S.*)*)", shown[2], re.MULTILINE))
-    assert groups
+    assert groups or shown[0] == "predict"
     for group, names in groups.items():
         assert re.split(r",\s+", names) == sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
 

@@ -33,6 +33,7 @@ _MODULES = {
     "module": ("CTCModule",),
     "networks": ("LinearProjector", "MLPProjector", "Network", "create_backbone", "create_network"),
     "optim": ("Constant", "Cosine", "LinearWarmupCosine", "Schedule"),
+    "prediction.predict": ("predict",),
     "stage": ("Stage", "StageSchedule"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

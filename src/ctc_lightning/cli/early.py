@@ -64,3 +64,8 @@ def information() -> None:
 def export() -> None:
     """``ctc-export``."""
     start("ctc_lightning.export.command", "export")
+
+
+def predict() -> None:
+    """``ctc-predict``."""
+    start("ctc_lightning.predict", "predict")

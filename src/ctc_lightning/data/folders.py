@@ -105,6 +105,26 @@ def list_class_folders(
     return names, paths, torch.arange(len(names)).repeat_interleave(count)
 
 
+def list_images(folder: Path) -> list[str]:
+    """All images below a folder, relative to it, sorted; passes over what `list_class_folders` does.
+
+    Raises:
+        ValueError: no such folder, no images in it, a subfolder that may not be read.
+    """
+    if not folder.is_dir():
+        fault = "is a file, must be a folder" if folder.exists() else "does not exist"
+        raise ValueError(f"images={folder} {fault}: give a folder of images.")
+    paths = _image_paths(folder, frozenset())
+    if not paths:
+        endings = sorted({PurePath(entry.name).suffix for entry in _files(folder, frozenset())})
+        other = f", but files ending in {some(endings)}" if endings else ""
+        raise ValueError(
+            f"images={folder} has no images{other}: give a folder of images ({', '.join(IMG_EXTENSIONS)})."
+        )
+    above = os.path.join(folder, "")  # noqa: PTH118  # text, as in `_images`
+    return [path.removeprefix(above) for path in paths]
+
+
 def some(names: Sequence[str]) -> str:
     """The first names, quoted, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
@@ -155,18 +175,23 @@ def _identity(folder: Path | str) -> tuple[int, int]:
 def _images(folder: Path, name: str) -> list[str]:
     # A million paths are sliced, not parsed; Path(".") is no part of them
     start = len(str(folder / name)) - len(name)
-    entries = list(_files(folder / name, frozenset({_identity(folder)})))
+    paths = _image_paths(folder / name, frozenset({_identity(folder)}))
+    if paths and not os.access(paths[0], os.R_OK):
+        raise ValueError(f"The file {printable(paths[0])} may not be read: mend its permissions.")
+    return [path[start:] for path in paths]
+
+
+def _image_paths(folder: Path, above: frozenset[tuple[int, int]]) -> list[str]:
+    entries = list(_files(folder, above))
     paths = sorted(entry.path for entry in entries if entry.name.lower().endswith(IMG_EXTENSIONS))
     if paths and len(paths) < len(entries):
         log.warning(
             "%s: %d files are passed over, which are no images by their endings (%s).",
-            printable(folder / name),
+            printable(folder),
             len(entries) - len(paths),
             ", ".join(IMG_EXTENSIONS),
         )
-    if paths and not os.access(paths[0], os.R_OK):
-        raise ValueError(f"The file {printable(paths[0])} may not be read: mend its permissions.")
-    return [path[start:] for path in paths]
+    return paths
 
 
 def _without_images(folder: Path, empty: list[str]) -> str:

@@ -74,14 +74,13 @@ def _head(trained: Trained, files: Sequence[str]) -> str:
 
 
 def _input(trained: Trained) -> str:
-    data = trained.snapshot.config["data"]
-    shorter = int(trained.input.shape[1] / (data.get("crop_share") or 1.0))
-    interpolation = data.get("interpolation") or "bilinear"
+    fit = trained.fit
+    shorter = int(fit.size / fit.share)
     shape = " × ".join(map(str, trained.input.shape))
     numbers = {"mean": trained.input.mean, "standard deviation": trained.input.std}
     lines = [
         f"- {shape} (channels, rows, columns), float32: pixels in [0, 1], less the mean, over the deviation.",
-        f"- Shorter side to {shorter} pixels, {interpolation}, antialiased; then the central square.",
+        f"- Shorter side to {shorter} pixels, {fit.interpolation}, antialiased; then the central square.",
         *(f"- {name}: {', '.join(f'{value:.6g}' for value in values)}." for name, values in numbers.items()),
     ]
     return "## Input\n\n" + "\n".join(lines)

@@ -71,6 +71,7 @@ class SafetensorsFormat(Format):
             "stem": trained.stem,
             "backbone_options": trained.options,
             "input": trained.input._asdict(),
+            "fit": trained.fit._asdict(),
             "classes": trained.classes,
         }
         return {"format": "pt"} | {name: json.dumps(value) for name, value in values.items()}

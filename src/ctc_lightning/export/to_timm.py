@@ -85,7 +85,6 @@ class TimmFormat(Format):
 
     def config(self, trained: Trained, twin: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """The Hub's ``config.json``: what makes the network, and what it expects to see."""
-        data = trained.snapshot.config["data"]
         expected = trained.input
         published = twin.pretrained_cfg
         config = {
@@ -95,8 +94,8 @@ class TimmFormat(Format):
             "pretrained_cfg": {
                 "input_size": list(expected.shape),
                 "fixed_input_size": bool(published.get("fixed_input_size")),
-                "interpolation": data.get("interpolation") or "bilinear",
-                "crop_pct": data.get("crop_share") or 1.0,
+                "interpolation": trained.fit.interpolation,
+                "crop_pct": trained.fit.share,
                 "crop_mode": "center",
                 "mean": list(expected.mean),
                 "std": list(expected.std),

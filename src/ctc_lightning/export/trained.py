@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ctc_lightning.data.file_batches import Fit
 from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.evaluation.run_checkpoints import Snapshot, find_checkpoints, read_snapshot, rebuild
 
@@ -57,6 +58,14 @@ class Trained(NamedTuple):
     def num_features(self) -> int:
         """F."""
         return int(self.backbone.num_features)  # type: ignore[arg-type]
+
+    @property
+    def fit(self) -> Fit:
+        """How files become the images it expects."""
+        data = self.snapshot.config["data"]
+        return Fit(
+            self.input.shape[1], data.get("crop_share") or 1.0, data.get("interpolation") or "bilinear"
+        )
 
     @property
     def num_classes(self) -> int:

@@ -1,0 +1,1 @@
+"""Classes and features of the images in a folder."""
