@@ -177,7 +177,8 @@ def _flat(cfg: dict[str, Any], prefix: str = ""):
 
 def make(seed: int, root: Path) -> Callable[[int], Case]:
     """Train a run for the other programs, then draw."""
-    trained = ["data=digits", *TINY, *NO_PROBE, f"hydra.run.dir={root}/run"]
+    enough = "data.num_test=400"  # of each class in each fold of an estimate and in few-shot episodes
+    trained = ["data=digits", *TINY, enough, *NO_PROBE, f"hydra.run.dir={root}/run"]
     code, _, err = fuzz.run(Case("train", trained), root / "trained", limit=300)
     assert code == 0, err
     return CommandLines(seed, root / "run").draw

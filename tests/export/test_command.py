@@ -32,7 +32,8 @@ def test_a_run_becomes_a_folder_with_weights_figures_and_commit(run_dir, tmp_pat
     done = program(tmp_path, f"checkpoint={run_dir}", "which=1", "format=safetensors", "classifier=true")
     assert (done.returncode, done.stderr) == (0, "")
     folder = run_dir / "export" / "epoch_001_safetensors"
-    assert str(folder) in done.stdout
+    assert done.stdout.endswith(f" is in {folder}\n")
+    assert len(done.stdout.splitlines()) == 1, "something is said of the temporary folder"
     assert not list(tmp_path.iterdir()), "Hydra left something behind"
 
     state = torch.load(run_dir / "checkpoints" / "epoch_001.ckpt", weights_only=True)["state_dict"]
