@@ -293,11 +293,15 @@ def test_a_loader_that_cannot_be_trained_on_is_refused_before_the_first_step(met
 def test_a_bank_is_resumed_only_with_as_many_images(tmp_path):
     made = fit(module("bank"), loader())
     made.trainer.save_checkpoint(tmp_path / "x.ckpt")
-    for num in (16, 32):
-        with pytest.raises(
-            ValueError, match=f"bank has 24 rows and the training loader {num} images; resume"
-        ):
-            pl.Trainer(max_epochs=3, **QUIET).fit(module("bank"), loader(num), ckpt_path=tmp_path / "x.ckpt")
+    content = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    del content["state_dict"]["stages.only.memory.label_N"]
+    torch.save(content, tmp_path / "unlabelled.ckpt")
+    for num, file in ((16, "x"), (32, "x"), (16, "unlabelled"), (32, "unlabelled")):
+        refused = f"bank has 24 rows and the training loader {num} images; resume"
+        with pytest.raises(ValueError, match=refused):
+            pl.Trainer(max_epochs=3, **QUIET).fit(
+                module("bank"), loader(num), ckpt_path=tmp_path / f"{file}.ckpt"
+            )
     other = module("bank")
     pl.Trainer(max_epochs=3, **QUIET).fit(other, loader(), ckpt_path=tmp_path / "x.ckpt")
     assert other.trainer.global_step == 9

@@ -22,6 +22,18 @@ import programs
 from ctc_lightning.batch import Prediction
 from ctc_lightning.data import Digits, IndexedDataset
 from ctc_lightning.module import CTCModule
+from ctc_lightning.training.callbacks import (
+    Compile,
+    MilestoneCheckpoint,
+    Preemption,
+    Provenance,
+    RandomState,
+    ReplacedImages,
+    StopWhenDiverged,
+    Summary,
+    TransferProbe,
+    WeightAverage,
+)
 
 N, NUM_TEST, B = 24, 10, 8
 QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -55,6 +67,50 @@ def fit(folder, preset="ctc_queue", **options):
     used.fit(made, train_loader(), held_out())
     assert all(parameter.isfinite().all() for parameter in made.parameters())
     return used
+
+
+# --------------------------------------------------------------------------------------------- our callbacks
+
+
+def test_our_callbacks_work_with_ordinary_loaders(tmp_path):
+    of_the_run = [
+        MilestoneCheckpoint(str(tmp_path), every_n_epochs=1),
+        Preemption(str(tmp_path), requeue=False),
+        StopWhenDiverged(str(tmp_path), max_loss=None, every_n_steps=1),
+        Summary(str(tmp_path), "whitened"),
+    ]
+    callbacks = [*of_the_run, Compile("eager"), RandomState(), ReplacedImages(), WeightAverage(decay=0.9)]
+    used = fit(tmp_path, callbacks=callbacks, enable_checkpointing=True)
+    assert used.global_step == 6
+    loaded = CTCModule.load_from_checkpoint(tmp_path / "epoch_002.ckpt")
+    assert loaded.hparams == used.lightning_module.hparams
+
+
+@pytest.mark.parametrize(
+    ("indexed", "said"), [(True, r"step 1 \(training images \d+(, \d+)+\); lower"), (False, "step 1; lower")]
+)
+def test_a_diverged_loss_names_the_images_that_the_loader_numbers(tmp_path, indexed, said):
+    loader = train_loader() if indexed else DataLoader(images(N), B)
+    used = trainer(tmp_path, max_epochs=1, callbacks=[StopWhenDiverged(str(tmp_path), 1e-9, 1)])
+    with pytest.raises(ValueError, match=said):
+        used.fit(module("ce"), loader)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda folder: Provenance(str(folder)),
+        lambda folder: TransferProbe({}, every_n_epochs=1, run_dir=str(folder), method="ce", seed=0),
+    ],
+)
+def test_a_callback_that_needs_our_data_is_refused_before_the_first_step(tmp_path, made):
+    used, callback = trainer(tmp_path, callbacks=[]), made(tmp_path)
+    used.callbacks.append(callback)
+    with pytest.raises(
+        ValueError, match=f"{type(callback).__name__} needs a data module .* given loaders; use"
+    ):
+        used.fit(module(), train_loader())
+    assert not any(tmp_path.rglob("*.*"))
 
 
 # ----------------------------------------------------------------------------------------- evaluation loops

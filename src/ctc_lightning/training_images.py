@@ -119,8 +119,13 @@ def check_loader(trainer: pl.Trainer, network: nn.Module, num_images: int | None
 
 
 def saved_labels(state: Mapping[str, Tensor]) -> Tensor | None:
-    """(N,) labels of the images that a checkpoint's memory bank was made for; None: it has no bank."""
-    return next((tensor for name, tensor in state.items() if name.endswith(".label_N")), None)
+    """(N,) labels of the images that a checkpoint's memory bank was made for, -1 where it does not hold them.
+
+    None: it has no bank.
+    """
+    found = next((tensor for name, tensor in state.items() if name.endswith(".label_N")), None)
+    rows = next((tensor for name, tensor in state.items() if name.endswith(".row_ND")), None)
+    return torch.full((len(rows),), -1) if found is None and rows is not None else found
 
 
 def check_saved(num_images: int | None, saved: Tensor | None) -> None:

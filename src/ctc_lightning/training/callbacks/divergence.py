@@ -1,6 +1,6 @@
 """A loss that is no number, or too large, ends the training and says where.
 
-B: images of a batch
+B: images of a batch, S: those that are named
 """
 
 from pathlib import Path
@@ -12,8 +12,10 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ctc_lightning.batch import Batch
+from ctc_lightning.batch_forms import parts_of
 from ctc_lightning.distributed import gather
+
+_NUM_NAMED = 20
 
 
 class StopWhenDiverged(pl.Callback):
@@ -40,24 +42,27 @@ class StopWhenDiverged(pl.Callback):
         self.dirpath = Path(dirpath)
         self.max_loss = max_loss
         self.every_n_steps = every_n_steps
-        self._first: tuple[Tensor, Tensor, Tensor] | None = None  # step (-1: none yet), loss, (B,) rows
+        self._first: tuple[Tensor, Tensor, Tensor] | None = None  # step (-1: none yet), loss, (S,) images
 
     @torch.no_grad()
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Batch, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Note the step, on the device."""
         loss = outputs["loss"].detach().float() * trainer.accumulate_grad_batches  # Lightning has divided
         step = torch.full((), trainer.global_step, device=loss.device)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        index_B = pad(
-            batch.index, (0, data.batch_size - len(batch.index)), value=-1
-        )  # the last may be shorter
+        index_B = parts_of(batch).index
+        shown = (
+            torch.empty(0, dtype=torch.int64, device=loss.device)
+            if index_B is None
+            else index_B[: _NUM_NAMED + 1]
+        )
+        index_S = pad(shown, (0, _NUM_NAMED + 1 - len(shown)), value=-1)
         if self._first is None:
-            self._first = torch.full_like(step, -1), torch.zeros_like(loss), torch.zeros_like(index_B)
+            self._first = torch.full_like(step, -1), torch.zeros_like(loss), index_S
         wrong = ~loss.isfinite() if self.max_loss is None else ~(loss.abs() <= self.max_loss)
         new = wrong & (self._first[0] < 0)
-        now = (step, loss, index_B)
+        now = (step, loss, index_S)
         self._first = tuple(torch.where(new, a, b) for a, b in zip(now, self._first, strict=True))  # type: ignore[assignment]
         if (batch_idx + 1) % self.every_n_steps == 0:
             self._look(trainer)
@@ -84,10 +89,11 @@ class StopWhenDiverged(pl.Callback):
         rank = int(torch.where(step_R < 0, step_R.max() + 1, step_R).argmin())
         (index,) = gather(self._first[2], even=True)
         rows = [row for row in index.tensor_split(len(step_R))[rank].tolist() if row >= 0]
-        shown = ", ".join(map(str, rows[:20])) + (", …" if rows[20:] else "")
+        shown = ", ".join(map(str, rows[:_NUM_NAMED])) + (", …" if rows[_NUM_NAMED:] else "")
+        where = f" (training images {shown})" if rows else ""
         raise ValueError(
-            f"the loss is {loss_R[rank]:g} after step {step_R[rank]} (training images {shown}); lower "
-            f"optim.optimizer.lr, or look at these images. {self._last_good()}"
+            f"the loss is {loss_R[rank]:g} after step {step_R[rank]}{where}; lower optim.optimizer.lr, or "
+            f"look at these images. {self._last_good()}"
         )
 
     def _last_good(self) -> str:

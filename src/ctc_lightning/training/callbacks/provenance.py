@@ -17,6 +17,7 @@ from ctc_lightning import __version__
 from ctc_lightning.data.record import data_record, image_record
 from ctc_lightning.files.atomic_write import RESUME, write_text
 from ctc_lightning.files.git_commit import git_commit
+from ctc_lightning.training.callbacks.own_data import own_data
 
 _PACKAGES = (
     "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "hydra-core",
@@ -54,6 +55,11 @@ class Provenance(pl.Callback):
         """Since training began, over all processes that resumed it."""
         return self.seconds_before + time.monotonic() - self.began
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse a training of other data before it begins."""
+        if stage == "fit":
+            own_data(trainer, self)
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write both files before the first step."""
         self.began = time.monotonic()
@@ -74,7 +80,7 @@ class Provenance(pl.Callback):
     ) -> None:
         """A checkpoint says by itself how it was made, what it expects, and what its outputs are called."""
         checkpoint["config"] = self.config
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = own_data(trainer, self)
         checkpoint["classes"] = list(data.classes)
         checkpoint["images"] = image_record(data)
         checkpoint["input"] = data.network_input._asdict()
@@ -87,7 +93,7 @@ class Provenance(pl.Callback):
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "commit": git_commit(),
             "hardware": hardware(trainer),
-            "data": data_record(trainer.datamodule),  # type: ignore[attr-defined]
+            "data": data_record(own_data(trainer, self)),
             "python": platform.python_version(),
             "versions": {"ctc-lightning": __version__}
             | {name: importlib.metadata.version(name) for name in _PACKAGES},
