@@ -1,7 +1,7 @@
-"""A step with loaders of one's own against the same step through our data module: ``python benchmarks/bare_trainer.py``.
+"""A step with ordinary loaders against one through our data module: ``python benchmarks/bare_trainer.py``.
 
-The same Trainer, module and images (glyphs, not augmented). Loaders yield ``(image, label, index)``: ready batches,
-whose step is what the promise is on, or single images that torch's `DataLoader` collates.
+The same Trainer, module and images (glyphs, not augmented). Loaders yield ``(image, label, index)``: ready
+batches, for which the limit holds, or single images that torch's `DataLoader` collates.
 """
 
 from typing import Any

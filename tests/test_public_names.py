@@ -1,5 +1,6 @@
 """The public names: documented with examples, and importing the package loads nothing."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -28,6 +29,14 @@ def test_names_that_are_not_public_do_not_exist():
     with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
         _ = ctc_lightning.Nonsense
     assert set(ctc_lightning.__all__) <= set(dir(ctc_lightning))
+
+
+def test_type_checkers_see_the_same_names_in_the_same_modules():
+    stub = ast.parse(Path(ctc_lightning.__file__).with_suffix(".pyi").read_text())
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    assert all(alias.asname == alias.name for node in imports for alias in node.names)  # re-exported
+    shown = {alias.name: node.module for node in imports for alias in node.names}
+    assert shown == {name: f"ctc_lightning.{module}" for name, module in ctc_lightning._MODULE_OF.items()}
 
 
 def test_importing_the_package_imports_no_other():

@@ -103,7 +103,15 @@ def read_snapshot(path: Path) -> Snapshot:
         ) from error
     state = content.get("state_dict") if isinstance(content, dict) else None
     state = state if isinstance(state, dict) else {}
-    if not any(name.startswith(_BACKBONE) for name in state) or "data" not in (content.get("config") or {}):
+    config = content.get("config") or {} if state else {}
+    has_backbone = any(name.startswith(_BACKBONE) for name in state)
+    if has_backbone and "network" in config and "data" not in config:
+        raise ValueError(
+            f"{path} was trained with loaders of your own, and does not record the size, mean, standard "
+            "deviation and classes of their images; load it by CTCModule.load_from_checkpoint(path) and use "
+            "trainer.test or trainer.predict."
+        )
+    if not has_backbone or "data" not in config:
         raise ValueError(
             f"{path} was not written by ctc_lightning.train (it has no configuration or no "
             "network.backbone); train and transfer take other weights with network.backbone=FAMILY/NAME "

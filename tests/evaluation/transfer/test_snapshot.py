@@ -3,11 +3,14 @@
 import re
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from torch.utils.data import DataLoader, TensorDataset
 
+from ctc_lightning import CTCModule
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.evaluation.run_checkpoints import (
     check_targets,
@@ -145,6 +148,16 @@ def test_somebody_elses_checkpoint_is_one_sentence(tmp_path):
     torch.save(content, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match=r"was not written by ctc_lightning\.train"):
         read_snapshot(tmp_path / "other.ckpt")
+
+
+def test_a_checkpoint_of_ordinary_loaders_says_what_it_does_not_record(tmp_path):
+    module = CTCModule.from_preset("ce", backbone="cifar/resnet8", num_classes=3)
+    images = TensorDataset(torch.randn(6, 3, 8, 8), torch.arange(6) % 3)
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.fit(module, DataLoader(images, 3))
+    trainer.save_checkpoint(tmp_path / "mine.ckpt")
+    with pytest.raises(ValueError, match=r"does not record the size, mean, .*load_from_checkpoint\(path\)"):
+        read_snapshot(tmp_path / "mine.ckpt")
 
 
 def test_weights_of_another_architecture_are_refused(run_dir):
