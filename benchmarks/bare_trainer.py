@@ -15,7 +15,7 @@ from ctc_lightning import IndexedDataset
 
 LIMIT = 1.03
 SAME = [
-    "data/augmentation@data.augmentation=none",
+    "data/augmentation=none",
     "data.key_augmentation=null",
     "trainer.limit_val_batches=0",
 ]

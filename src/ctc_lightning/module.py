@@ -17,6 +17,8 @@ from torchmetrics.classification import MulticlassAccuracy
 from ctc_lightning.accumulation import StepBatches
 from ctc_lightning.batch import Prediction
 from ctc_lightning.batch_forms import BatchReader, numbers_of, parts_of
+from ctc_lightning.data.data_module import ImageDataModule
+from ctc_lightning.data.record import checkpoint_record
 from ctc_lightning.distributed import gather_objects, rank, world_size
 from ctc_lightning.epoch_means import EpochMeans, log_epoch
 from ctc_lightning.metrics.classifier_scores import ClassifierScores
@@ -253,13 +255,22 @@ class CTCModule(Configured):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note the stage, which a run resumed within it must not begin again, a step, each rank's own."""
         if self.config is not None:
-            checkpoint.setdefault("config", self.config)
+            checkpoint.setdefault("config", self.config | self.trained_on(checkpoint))
         checkpoint["stage"] = self.stage_name
         checkpoint["global_batch"] = self.global_batch
         checkpoint["epoch_means"] = self.losses.state_dict()
         if self.trainer.world_size > 1:
             mine = {name: buffer.cpu() for name, buffer in self.running_statistics().items()}
             checkpoint["running_statistics"] = gather_objects(mine)
+
+    def trained_on(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+        """Note the images of a data module that was made by name; what the configuration says of it."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(data, ImageDataModule) or data.config is None:
+            return {}
+        checkpoint |= checkpoint_record(data)
+        name = (self.config or {})["model"]["name"]
+        return {"data": data.config, "method": name, "trainer": {"max_epochs": self.trainer.max_epochs}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Resume in the stage that was left; on as many ranks, each with its own running statistics."""

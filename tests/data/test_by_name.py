@@ -51,7 +51,10 @@ def test_every_data_set_is_that_of_the_command_line(name, tmp_path):
     embedded = name in ("digits", "glyphs")
     options = {"batch_size": 7, "seed": 3} | ({} if embedded else {"root": tmp_path})
     words = [f"data={name}", *(f"data.{key}={value}" for key, value in options.items()), *listed]
-    assert plain(load_data(name, overrides=listed, **options)) == plain(of_command_line(*words))
+    data = load_data(name, overrides=listed, **options)
+    assert (data.config["batch_size"], data.config["seed"]) == (7, 3)
+    del data.config
+    assert plain(data) == plain(of_command_line(*words))
 
 
 def test_the_images_are_those_of_the_command_line(folder, tmp_path):

@@ -57,5 +57,6 @@ def test_the_metadata_say_what_makes_it(checkpoint, exported):
         "stem": None,
         "backbone_options": {"stem_stride": 2},
         "input": {"shape": [3, 32, 32], "mean": list(source.mean), "std": list(source.std)},
+        "fit": {"size": 32, "share": 0.875, "interpolation": "bilinear"},
         "classes": list(source.classes),
     }

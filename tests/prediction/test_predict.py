@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
@@ -15,8 +16,9 @@ from torchvision.transforms.v2 import functional as tv
 
 import ctc_lightning
 import programs
-from ctc_lightning import CTCModule
+from ctc_lightning import CTCModule, load_data
 from ctc_lightning.cli.configuration import config_dir
+from ctc_lightning.evaluation.results import ResultsTable
 from ctc_lightning.export.command import export
 from ctc_lightning.prediction.predict import write_predictions
 
@@ -226,6 +228,32 @@ def test_bad_input_is_one_line(run, images, tmp_path, monkeypatch, changed, sent
         write_predictions(**arguments)
     assert "\n" not in str(raised.value)
     assert sorted(Path().rglob("*")) == before
+
+
+def test_a_bare_trainers_checkpoint_of_a_named_data_set_is_a_runs(images, tmp_path):
+    data = load_data("digits", num_train=64, num_val=20, num_test=40, batch_size=16)
+    module = CTCModule.from_preset(
+        "ce", backbone="cifar/resnet8", num_classes=2, image_channels=1, image_size=8
+    )
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", use_distributed_sampler=False, **quiet)
+    trainer.fit(module, datamodule=data)
+    file = tmp_path / "mine.ckpt"
+    trainer.save_checkpoint(file)
+
+    frame = ctc_lightning.predict(file, images, top=1)
+    pixels = torch.from_numpy(np.array(Image.open(images / "b/grey.png")))[None]
+    pixels = tv.center_crop(tv.resize(pixels, [8], antialias=True), [8, 8]) / 255
+    with torch.no_grad():
+        logits = module.eval()(tv.normalize(pixels, data.mean.tolist(), data.std.tolist())[None])
+    probability = frame.set_index("path").loc["b/grey.png", "probability"]
+    assert probability == pytest.approx(logits.softmax(1).max().item(), rel=1e-4)
+
+    words = [f"checkpoint={file}", "target=digit", "protocol=knn", f"output={tmp_path / 'measured'}"]
+    done = programs.run("transfer", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = ResultsTable(tmp_path / "measured" / "results.csv").rows()
+    assert {("classifier", "source"), ("knn", "digit")} <= {(row.protocol, row.target) for row in rows}
 
 
 def test_an_export_of_another_library_is_refused(run, images, tmp_path):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from ctc_lightning.cli.composed import compose_train, our_hydra
 from ctc_lightning.data.data_module import ImageDataModule
@@ -34,4 +35,6 @@ def load_data(data: str, /, *, overrides: Sequence[str] = (), **options: Any) ->
     cfg, words = compose_train(words, ("data", "paths", "seed"), options, ("data",), f"data={data}")
     with our_hydra("train", words):
         made: ImageDataModule = instantiate(cfg.data)
+    config: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    made.config = config
     return made

@@ -53,6 +53,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         std: its (C,) standard deviation, likewise.
         digest: of the data set before anything is held out or drawn, see `content_digest`; None where the
             configuration alone decides what the images are.
+        config: ``conf/data`` that it was made from, for checkpoints; None: it was made otherwise.
         num_replaced: how many unreadable images others have stood in for, on this process so far.
 
     Raises:
@@ -71,6 +72,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     image_shape: tuple[int, int, int]
     standardise: Standardise
     digest: str | None = None
+    config: Mapping[str, Any] | None = None
 
     def __init__(
         self,

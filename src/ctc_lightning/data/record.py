@@ -12,6 +12,15 @@ def data_record(data: Any) -> dict[str, Any]:
     }
 
 
+def checkpoint_record(data: Any) -> dict[str, Any]:
+    """What a checkpoint holds of them: classes, images, and what the network is trained to see."""
+    return {
+        "classes": list(data.classes),
+        "images": image_record(data),
+        "input": data.network_input._asdict(),
+    }
+
+
 def image_record(data: Any) -> dict[str, Any]:
     """Images of each split, and the digest of the data set's content."""
     sets = data.image_sets["source"]

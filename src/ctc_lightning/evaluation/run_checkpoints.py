@@ -108,8 +108,8 @@ def read_snapshot(path: Path) -> Snapshot:
     if has_backbone and "network" in config and "data" not in config:
         raise ValueError(
             f"{path} was trained with loaders of your own, and does not record the size, mean, standard "
-            "deviation and classes of their images; load it by CTCModule.load_from_checkpoint(path) and use "
-            "trainer.test or trainer.predict."
+            "deviation and classes of their images; train with ctc_lightning.load_data, or use trainer.test "
+            "and trainer.predict with CTCModule.load_from_checkpoint(path)."
         )
     if not has_backbone or "data" not in config:
         raise ValueError(
@@ -185,6 +185,11 @@ def rebuild(snapshot: Snapshot, shape: tuple[int, int, int], *, trust: bool) -> 
         ValueError: see `check_targets`; weights of another architecture than the configuration's.
     """
     cfg = dict(snapshot.config["network"])
+    if "_target_" not in cfg:
+        raise ValueError(
+            f"{snapshot.path} has a backbone of your own, {cfg['backbone']}, which has no name here; use "
+            f"CTCModule.load_from_checkpoint(path, backbone={cfg['backbone']}(...))."
+        )
     check_targets(cfg, trust=trust)
     # The projector serves the contrast alone, and published weights are about to be replaced
     cfg |= {key: value for key, value in {"projector": None, "pretrained": False}.items() if key in cfg}

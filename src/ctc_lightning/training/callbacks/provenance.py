@@ -14,10 +14,10 @@ import torch
 from omegaconf import OmegaConf
 
 from ctc_lightning import __version__
-from ctc_lightning.data.record import data_record, image_record
+from ctc_lightning.data.record import checkpoint_record, data_record
 from ctc_lightning.files.atomic_write import RESUME, write_text
 from ctc_lightning.files.git_commit import git_commit
-from ctc_lightning.training.callbacks.own_data import own_data
+from ctc_lightning.training.callbacks.own_data import check_own_data
 
 _PACKAGES = (
     "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "hydra-core",
@@ -58,7 +58,7 @@ class Provenance(pl.Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse a training of other data before it begins."""
         if stage == "fit":
-            own_data(trainer, self)
+            check_own_data(trainer, self)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write both files before the first step."""
@@ -80,10 +80,7 @@ class Provenance(pl.Callback):
     ) -> None:
         """A checkpoint says by itself how it was made, what it expects, and what its outputs are called."""
         checkpoint["config"] = self.config
-        data = own_data(trainer, self)
-        checkpoint["classes"] = list(data.classes)
-        checkpoint["images"] = image_record(data)
-        checkpoint["input"] = data.network_input._asdict()
+        checkpoint |= checkpoint_record(trainer.datamodule)  # type: ignore[attr-defined]
 
     def write(self, trainer: pl.Trainer, status: str) -> None:
         """Write ``provenance.json``."""
@@ -93,7 +90,7 @@ class Provenance(pl.Callback):
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "commit": git_commit(),
             "hardware": hardware(trainer),
-            "data": data_record(own_data(trainer, self)),
+            "data": data_record(trainer.datamodule),  # type: ignore[attr-defined]
             "python": platform.python_version(),
             "versions": {"ctc-lightning": __version__}
             | {name: importlib.metadata.version(name) for name in _PACKAGES},

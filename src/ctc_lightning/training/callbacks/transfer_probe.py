@@ -31,7 +31,7 @@ from ctc_lightning.evaluation.protocol import SPLITS, Protocol
 from ctc_lightning.evaluation.results import FAILED, ResultsTable, Row
 from ctc_lightning.evaluation.targets import Target, expand, open_target
 from ctc_lightning.networks.eval_mode import evaluating
-from ctc_lightning.training.callbacks.own_data import own_data
+from ctc_lightning.training.callbacks.own_data import check_own_data
 from ctc_lightning.training.callbacks.preemption import interruptible
 from ctc_lightning.training.callbacks.weight_average import averaged
 
@@ -100,7 +100,8 @@ class TransferProbe(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         """Open the targets: fail before training if one is not there."""
-        own = own_data(trainer, self)
+        check_own_data(trainer, self)
+        own: Any = trainer.datamodule  # type: ignore[attr-defined]
         names = list(own.targets)
         if self.names is not None:
             same = not self.options.ask_for_other_images({"name": own.name})
@@ -163,7 +164,7 @@ class TransferProbe(pl.Callback):
         frozen = FrozenNetwork(
             network.backbone, network.classifier, pl_module.device, FeatureCache(None), self._image_digests
         )
-        data = own_data(trainer, self)
+        data = trainer.datamodule  # type: ignore[attr-defined]
         with isolate_rng(), evaluating(network), averaged(trainer, network):
             needed = [(data, SOURCE, split) for split in ("val", "test")]
             needed += [(target.data, target.images, split) for target in self._targets for split in SPLITS]
