@@ -36,7 +36,7 @@ def same(first, second):
 def test_each_row_is_a_line_under_the_columns_names(table):
     table.put([row(value=1 / 3, low=0.25, n=12, chosen="C=0.1", settings="ab", note="a, b\nand “c”")])
     with table.path.open(newline="") as file:
-        header, cells = csv.reader(file)
+        header, cells = filter(None, csv.reader(file))
     assert tuple(header) == COLUMNS
     assert tuple(header)[: len(OLD_COLUMNS)] == OLD_COLUMNS
     read = dict(zip(header, cells, strict=True))
@@ -146,6 +146,43 @@ def test_there_is_nothing_to_drop_before_the_first_row(table):
     table.keep(lambda r: True)
     assert table.rows() == []
     assert not table.path.exists()
+
+
+def test_wherever_a_writer_is_killed_its_rows_alone_are_lost(table):
+    table.put([row(epoch=1)])
+    first = table.path.read_bytes()
+    table.put([row(epoch=2, note='a "note"\n\nof three lines'), row(epoch=2, metric="ece")])
+    both = table.path.read_bytes()
+    for cut in range(len(first), len(both)):
+        table.path.write_bytes(both[:cut])
+        for reader in (table, ResultsTable(table.path)):
+            assert [r.epoch for r in reader.rows()] == [1]
+        table.put([row(epoch=3)])
+        for reader in (table, ResultsTable(table.path)):
+            assert [r.epoch for r in reader.rows()] == [1, 3]
+
+
+def test_a_table_that_is_open_sees_what_others_add_drop_and_replace(table):
+    other = ResultsTable(table.path)
+    table.put([row(epoch=epoch) for epoch in range(5)])
+    assert len(other.rows()) == 5
+    table.put([row(epoch=2, value=0.25)])
+    assert [(r.epoch, r.value) for r in other.rows()][-1] == (2, 0.25)
+    other.keep(lambda r: r.epoch > 1)
+    other.put([row(epoch=7)])
+    assert [r.epoch for r in table.rows()] == [3, 4, 2, 7]
+    table.path.unlink()
+    assert table.rows() == other.rows() == []
+
+
+def test_what_was_replaced_leaves_the_file_when_it_is_compacted(table):
+    table.put([row(epoch=epoch) for epoch in range(3)])
+    compact = table.path.read_bytes()
+    for value in (0.1, 0.5):
+        table.put([row(epoch=epoch, value=value) for epoch in range(3)])
+    table.compact()
+    assert table.path.read_bytes() == compact
+    assert [r.epoch for r in table.rows()] == [0, 1, 2]
 
 
 # ------------------------------------------------------------------------------------------- old and foreign

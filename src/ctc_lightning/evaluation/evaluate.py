@@ -91,6 +91,7 @@ def evaluate(
     networks = Networks(subject, device, ImageDigests(), keep_features=cfg.keep_features)
     work = Work(subject, protocols, networks)
     work.run(cfg.target)
+    subject.table.compact()
     log.info("%s", closing_table(subject, protocols))
     if work.elsewhere:
         log.info("%d measurements are left to other processes that are at them.", work.elsewhere)

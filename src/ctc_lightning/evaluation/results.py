@@ -1,14 +1,16 @@
 """The tidy table of a run, ``results.csv``: one row for each measured number."""
 
 import csv
+import io
+import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ctc_lightning.files.atomic_write import atomic_file
+from ctc_lightning.files.atomic_write import atomic_file, write_errors
 from ctc_lightning.files.locks import locked
 
 
@@ -68,15 +70,17 @@ NO_EPOCH = -1
 OPTIONAL = ("epoch", "step")
 _SHOWN = 4  # digits of a digest in a target's name
 _NEEDED = set(COLUMNS) - set(Row._field_defaults)
-_NUMBERS: dict[str, type] = {"seed": int, "epoch": int, "step": int, "n": int}
-_NUMBERS |= dict.fromkeys(("value", "low", "high", "seconds"), float)
+_TYPES: dict[str, type] = dict.fromkeys(COLUMNS, str) | dict.fromkeys(("seed", "epoch", "step", "n"), int)
+_TYPES |= dict.fromkeys(("value", "low", "high", "seconds"), float)
+_TAIL = 256  # bytes
 
 
 class ResultsTable:
     """Reads and writes one ``results.csv``.
 
-    Every change holds the lock ``results.csv.lock`` and replaces the file as a whole: processes that share
-    the work lose no row of each other's, and a killed one leaves either the old table or the new one.
+    `put` appends its rows and an empty line under the lock ``results.csv.lock``: processes that share the
+    work lose no row of each other's. Rows that no empty line follows are ignored, so that a writer that is
+    killed loses its own rows alone. Rows that a later `put` replaces stay in the file until `compact`.
 
     No measured row is ever replaced by one of other settings or other images: both stay in the file, and
     `rows` are the current ones.
@@ -87,6 +91,7 @@ class ResultsTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._forget()
 
     def rows(self) -> list[Row]:
         """The current rows, see `is_current`.
@@ -95,7 +100,9 @@ class ResultsTable:
             ValueError: see `all_rows`.
         """
         rows = self.all_rows()
-        return [row for row, current in zip(rows, is_current(rows), strict=True) if current]
+        if self._current is None:
+            self._current = [row for row, kept in zip(rows, is_current(rows), strict=True) if kept]
+        return list(self._current)
 
     def all_rows(self) -> list[Row]:
         """All rows of the file; columns that an older file lacks have their defaults.
@@ -103,18 +110,8 @@ class ResultsTable:
         Raises:
             ValueError: the file is no such table.
         """
-        if not self.path.exists():
-            return []
-        with self.path.open(newline="") as file:
-            try:
-                reader = csv.DictReader(file)
-                if lacking := _NEEDED - set(reader.fieldnames or ()):
-                    raise ValueError(f"it lacks the columns {', '.join(sorted(lacking))}")  # noqa: TRY301
-                return [_parse(cells) for cells in reader]
-            except (TypeError, ValueError, csv.Error) as error:
-                raise ValueError(
-                    f"{self.path} is not a table of results ({error}); move it away, or restore it."
-                ) from error
+        self._read()
+        return [row for row in self._rows if row is not None]
 
     def put(self, rows: Iterable[Row]) -> None:
         """Add rows at the end.
@@ -123,29 +120,116 @@ class ResultsTable:
         failure replaces failures alone.
         """
         new = list(rows)
-        units = {row.unit for row in new}
-        measured = {(row.unit, row.images, row.settings) for row in new if row.metric != FAILED}
-
-        def is_replaced(row: Row) -> bool:
-            if row.metric == FAILED:
-                return row.unit in units
-            return (row.unit, row.images, row.settings) in measured
-
-        self._change(lambda old: [*(row for row in old if not is_replaced(row)), *new])
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(f"{self.path}.lock"):
+            self._read()
+            if not self._ends_whole:
+                self._add(new)
+                self._rewrite(row for row in self._rows if row is not None)
+            elif new:
+                with write_errors(self.path), self.path.open("ab") as file:
+                    file.write(_lines(new))
+                    file.flush()
+                    os.fsync(file.fileno())
 
     def keep(self, wanted: Callable[[Row], bool]) -> None:
         """Drop the rows that are not wanted."""
         if self.path.exists():
-            self._change(lambda old: [row for row in old if wanted(row)])
+            with locked(f"{self.path}.lock"):
+                self._rewrite([row for row in self.all_rows() if wanted(row)])
 
-    def _change(self, change: Callable[[list[Row]], Sequence[Row]]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(f"{self.path}.lock"):
-            rows = change(self.all_rows())
-            with atomic_file(self.path) as beside, beside.open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(COLUMNS)
-                writer.writerows(map(_cells, rows))
+    def compact(self) -> None:
+        """Drop the rows that later ones have replaced."""
+        self._read()
+        if None in self._rows:
+            self.keep(lambda row: True)
+
+    def _forget(self) -> None:
+        """As if the file had not been read."""
+        self._inode, self._end, self._tail = (0, 0), 0, b""  # how far it was read, and the last bytes of that
+        self._columns: list[str] = []
+        self._rows: list[Row | None] = []  # None: replaced
+        self._places: dict[tuple[Any, ...], list[int]] = {}  # among them, of rows that are replaced together
+        self._current: list[Row] | None = None
+        self._ends_whole = False  # whether rows can be appended
+
+    def _read(self) -> None:
+        """Read what this or another process has added since the last time."""
+        if not self.path.exists():
+            self._forget()
+            return
+        with self.path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            file.seek(self._end - len(self._tail))
+            # a new file may have the number of a removed one
+            if (status.st_dev, status.st_ino) != self._inode or file.read(len(self._tail)) != self._tail:
+                self._forget()
+                file.seek(0)
+            content = file.read()
+        try:
+            whole = _whole(content)
+            self._ends_whole = whole == len(content) and bool(whole or self._columns)
+            if not (whole or self._columns):
+                whole = len(content)  # from a version that did not append
+            self._parse(content[:whole].decode())
+        except (ValueError, csv.Error) as error:
+            self._forget()
+            raise ValueError(
+                f"{self.path} is not a table of results ({error}); move it away, or restore it."
+            ) from error
+        self._inode = status.st_dev, status.st_ino
+        self._end += whole
+        self._tail = (self._tail + content[:whole])[-_TAIL:]
+
+    def _parse(self, text: str) -> None:
+        reader = csv.reader(io.StringIO(text, newline=""))
+        if not self._columns:
+            self._columns = next(reader, [])
+            if lacking := _NEEDED - set(self._columns):
+                raise ValueError(f"it lacks the columns {', '.join(sorted(lacking))}")
+        self._ends_whole &= self._columns == list(COLUMNS)
+        rows: list[Row] = []
+        for cells in reader:
+            if cells:
+                rows.append(_row(self._columns, cells))
+            else:
+                self._add(rows)
+                rows = []
+        self._add(rows)
+
+    def _add(self, rows: Iterable[Row]) -> None:
+        rows = list(rows)
+        for key in {key for row in rows for key in (_replaced_with(row), (row.unit, FAILED))}:
+            for place in self._places.pop(key, ()):
+                self._rows[place] = None
+        for row in rows:
+            self._places.setdefault(_replaced_with(row), []).append(len(self._rows))
+            self._rows.append(row)
+        self._current = None
+
+    def _rewrite(self, rows: Iterable[Row]) -> None:
+        with atomic_file(self.path) as beside:
+            beside.write_bytes(_lines(rows, header=True))
+        self._forget()
+
+
+def _replaced_with(row: Row) -> tuple[Any, ...]:
+    return (row.unit, FAILED) if row.metric == FAILED else (row.unit, row.images, row.settings)
+
+
+def _whole(content: bytes) -> int:
+    """How many bytes there are up to the last empty line; an empty line within quotes is none."""
+    read = whole = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal read
+        for line in content.splitlines(keepends=True):
+            read += len(line)
+            yield line.decode("latin-1")
+
+    for cells in csv.reader(lines()):
+        whole = whole if cells or content[read - 1 : read] != b"\n" else read
+    return whole
 
 
 def is_current(rows: Sequence[Row]) -> list[bool]:
@@ -192,25 +276,35 @@ def name_of_images(target: str, images: str) -> str:
     return f"{target} [{images[:_SHOWN]}]" if images and target != SOURCE else target
 
 
+def _lines(rows: Iterable[Row], *, header: bool = False) -> bytes:
+    """As CSV, with an empty line at the end."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    if header:
+        writer.writerow(COLUMNS)
+    writer.writerows(map(_cells, rows))
+    writer.writerow([])
+    return text.getvalue().encode()
+
+
 def _cells(row: Row) -> list[object]:
     """What is written: nothing for NaN and for no epoch."""
     cells: list[object] = ["" if cell != cell else cell for cell in row]  # noqa: PLR0124
-    if row.epoch == NO_EPOCH:
-        cells[COLUMNS.index("epoch")] = ""
-    if row.step == NO_EPOCH:
-        cells[COLUMNS.index("step")] = ""
+    for name in OPTIONAL:
+        place = COLUMNS.index(name)
+        cells[place] = "" if cells[place] == NO_EPOCH else cells[place]
     return cells
 
 
-def _parse(cells: dict[str, str]) -> Row:
-    if None in cells.values():
-        raise ValueError("a row has fewer cells than there are columns")
-    given = {name: cell for name, cell in cells.items() if name in COLUMNS}
-    return Row(**{name: _value(name, cell) for name, cell in given.items()})  # type: ignore[arg-type]
+def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
+    if len(cells) != len(columns):
+        raise ValueError(f"a row has {len(cells)} cells, the header {len(columns)}")
+    named = zip(columns, cells, strict=True)
+    return Row(**{name: _value(name, cell) for name, cell in named if name in _TYPES})  # type: ignore[arg-type]
 
 
 def _value(name: str, cell: str) -> object:
-    kind = _NUMBERS.get(name, str)
+    kind = _TYPES[name]
     if cell == "" and (kind is float or name in OPTIONAL):
         return np.nan if kind is float else NO_EPOCH
     return kind(cell)

@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class EvaluationSource:
     recorded: Mapping[str, Any] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def table(self) -> ResultsTable:
         """Its results."""
         return ResultsTable(self.folder / "results.csv")

@@ -50,12 +50,13 @@ HEADER = "run,method,seed,epoch,step,protocol,target,metric,value\n"
     [
         ("", "results.csv is not a table"),
         (HEADER, "results.csv has a header but no rows"),
-        (HEADER.replace("target,", ""), "results.csv lacks the column target"),
-        ("run,seed\nr,0\n", "results.csv lacks the columns method, protocol"),
+        (HEADER.replace("target,", ""), "is not a table of results .it lacks the columns target"),
+        ("run,seed\nr,0\n", "is not a table of results .it lacks the columns epoch, method, metric"),
         (HEADER + "r,ce,0,0,0,whitened,hue,top1,83.5\n", "results.csv has an accuracy of 83.5"),
         (HEADER + "r,ce,0,0,0,whitened,hue,top1,nan\n", "results.csv has an accuracy of nan"),
         (HEADER + "r,ce,0,0,0,whitened,hue,top1,high\n", "results.csv is not a table"),
-        (HEADER + "r,ce,0,0,0,whi", "results.csv has an incomplete row, number 1"),
+        (HEADER + "r,ce,0,0,0,whi", "is not a table of results .a row has 6 cells, the header 9"),
+        (HEADER + "r,,0,0,0,whitened,hue,top1,0.5\n", "results.csv has an incomplete row, number 1"),
         (HEADER + "r,ce,zero,0,0,whitened,hue,top1,0.5\n", "results.csv is not a table"),
     ],
 )

@@ -14,16 +14,12 @@ from ctc_lightning.analysis.frames.logged.results import results_of
 from ctc_lightning.analysis.frames.logged.run import Config, LoggedRun
 from ctc_lightning.analysis.frames.logged.sources import Paths, from_server, split, unique_folders
 from ctc_lightning.analysis.frames.variants import variants
-from ctc_lightning.evaluation.results import NO_EPOCH, OPTIONAL, Row, is_current, name_of_images
+from ctc_lightning.evaluation.results import ResultsTable, Row, name_of_images
 
 log = logging.getLogger(__name__)
 
 TEXT = ("run", "method", "protocol", "target", "metric")
-DTYPES = dict.fromkeys(TEXT, "str") | {"seed": "int64", "epoch": "int64", "step": "int64", "value": "float64"}
-LATER: dict[str, Any] = Row._field_defaults  # columns that older files lack
-LATER_DTYPES = {
-    name: {int: "int64", float: "float64"}.get(type(value), "str") for name, value in LATER.items()
-}
+_WHOLE = ("seed", "epoch", "step", "n")
 METRICS = ("top1", "mean_per_class", "map_11_point")
 ACCURACIES = (*METRICS, *(f"val_{metric}" for metric in METRICS))
 PLAIN = ""  # the data set of a backbone that no run here has trained
@@ -128,23 +124,13 @@ def _logged(run: LoggedRun) -> tuple[pd.DataFrame, Config]:
 
 def _read_run(folder: Path) -> pd.DataFrame:
     file = folder / "results.csv"
-    try:
-        frame = pd.read_csv(file, dtype=DTYPES | LATER_DTYPES | dict.fromkeys(OPTIONAL, "Int64"))
-    except ValueError as problem:
-        raise ValueError(f"{file} is not a table of results: {problem}") from problem
-    if missing := [column for column in DTYPES if column not in frame]:
-        raise ValueError(f"{file} lacks the column{'s'[: len(missing) > 1]} {', '.join(missing)}")
-    if frame.empty:
+    rows = ResultsTable(file).rows()
+    if not rows:
         raise ValueError(f"{file} has a header but no rows")
-    if (incomplete := frame[list(TEXT)].isna().any(axis=1)).any():
+    frame = pd.DataFrame(rows, columns=[*Row._fields]).astype(dict.fromkeys(_WHOLE, "int64"))
+    if (incomplete := (frame[list(TEXT)] == "").any(axis=1)).any():
         raise ValueError(f"{file} has an incomplete row, number {incomplete.argmax() + 1} below the header")
-    frame = frame.assign(**{name: frame[name].fillna(NO_EPOCH).astype("int64") for name in OPTIONAL})
     _checked(frame, str(file))
-    for column, default in LATER.items():
-        filled = frame[column].fillna(default) if column in frame else default
-        frame[column] = pd.Series(filled, index=frame.index, dtype=LATER_DTYPES[column])
-    frame = frame[[*Row._fields]]
-    frame = frame[is_current([Row(*cells) for cells in frame.itertuples(index=False, name=None)])]
     measured = ["run", "method", "seed", "epoch", "protocol", "target", "images", "metric"]
     return frame.drop_duplicates(measured, keep="last")
 

@@ -131,6 +131,7 @@ class TransferProbe(pl.Callback):
             pl_module.to(trainer.strategy.root_device)  # Lightning has taken it back to the CPU
             self.probe_if_due(trainer, pl_module)
         if trainer.is_global_zero and self.seconds:
+            self.results.compact()
             log.info("The transfer probe took %.0f s of this training.", self.seconds)
 
     def probe_if_due(self, trainer: pl.Trainer, pl_module: Any) -> None:
