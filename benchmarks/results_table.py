@@ -31,7 +31,7 @@ def main() -> None:
         seconds = interleave(
             {
                 "appended": seconds_of(lambda: appended.put(two)),
-                "rewritten": seconds_of(lambda: rewritten.keep(lambda row: True)),
+                "rewritten": seconds_of(lambda: rewritten.keep(lambda _: True)),
                 "read again": seconds_of(appended.rows),
             },
             rounds,

@@ -142,7 +142,7 @@ class ResultsTable:
         """Drop the rows that later ones have replaced."""
         self._read()
         if None in self._rows:
-            self.keep(lambda row: True)
+            self.keep(lambda _: True)
 
     def _forget(self) -> None:
         """As if the file had not been read."""
