@@ -91,6 +91,7 @@ class ResultsTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._current: list[Row] | None = None
         self._forget()
 
     def rows(self) -> list[Row]:
@@ -150,7 +151,7 @@ class ResultsTable:
         self._columns: list[str] = []
         self._rows: list[Row | None] = []  # None: replaced
         self._places: dict[tuple[Any, ...], list[int]] = {}  # among them, of rows that are replaced together
-        self._current: list[Row] | None = None
+        self._current = None
         self._ends_whole = False  # whether rows can be appended
 
     def _read(self) -> None:
