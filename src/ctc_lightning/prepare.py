@@ -53,7 +53,7 @@ ORDER_SEED = 0  # of the training images within the shards
 log = logging.getLogger(__name__)
 
 
-@plain_interrupt()
+@plain_interrupt("nothing is written before all images are")
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare a folder; for bad input, one sentence and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m ctc_lightning.prepare", description=TITLE)

@@ -153,9 +153,8 @@ def test_without_a_known_folder_nothing_is_said(monkeypatch, tmp_path):
 
 PROGRAM = """
 import sys
-from ctc_lightning.data.from_files import outlive_signals
 from tests.data.test_workers import load
-loader = load(num_workers=1, persistent_workers=True, worker_init_fn=outlive_signals)
+loader = load(num_workers=1, persistent_workers=True)
 next(iter(loader))
 sys.exit(2)
 """

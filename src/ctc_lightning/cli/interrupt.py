@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 CODE = 128 + signal.SIGINT
+FINISHED = "what is finished is kept"
 
 
 def end_on_interrupt() -> None:
@@ -17,15 +18,24 @@ def end_on_interrupt() -> None:
 
 
 @contextmanager
-def plain_interrupt() -> Iterator[None]:
-    """Ctrl-C is one line and exit code 130, not a traceback."""
-    if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def plain_interrupt(kept: str = FINISHED) -> Iterator[None]:
+    """Ctrl-C is one line and exit code 130, not a traceback; a second one ends the process at once.
+
+    Args:
+        kept: what of the program's work is.
+    """
+    if signal.getsignal(signal.SIGINT) in (_end, signal.default_int_handler):
+        signal.signal(signal.SIGINT, _raise)
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        _report(f" with {interrupt}" if str(interrupt) else "")
+        _report(kept, f" with {interrupt}" if str(interrupt) else "")
         sys.exit(CODE)
+
+
+def _raise(*_: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _end(*_: Any) -> None:
@@ -33,8 +43,6 @@ def _end(*_: Any) -> None:
     os._exit(CODE)  # an exception would be one of whatever is being imported
 
 
-def _report(where: str = "") -> None:
+def _report(kept: str = FINISHED, where: str = "") -> None:
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        sys.stderr.write(
-            f"Interrupted: what is finished is kept. To continue, rerun the same command{where}.\n"
-        )
+        sys.stderr.write(f"Interrupted: {kept}. To continue, rerun the same command{where}.\n")

@@ -4,7 +4,6 @@
 
 import logging
 import math
-import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -23,12 +22,6 @@ from ctc_lightning.data.workers import SILENCE, WorkerLoader, ship, shortage
 log = logging.getLogger(__name__)
 
 Check = Literal["scan", "full"]
-
-
-def outlive_signals(worker: int) -> None:  # noqa: ARG001  # torch calls it so
-    """A signal to a whole job is for the training, which needs batches until it has saved."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
 
 
 class FileDataModule(CollectionDataModule):
@@ -147,7 +140,6 @@ class FileDataModule(CollectionDataModule):
             silence=self.worker_timeout,
             persistent_workers=self.num_workers > 0,
             prefetch_factor=self.prefetch_factor if self.num_workers > 0 else None,
-            worker_init_fn=outlive_signals,
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
         )
 

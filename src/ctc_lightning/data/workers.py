@@ -22,13 +22,15 @@ SILENCE = 600.0  # seconds
 
 _SMALL = 2**16  # bytes; cheaper through a pipe than as a file
 _END = object()
+_OF_THE_JOB = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _started: WeakSet[BaseProcess] = WeakSet()
 
 
 class WorkerLoader(DataLoader[Any]):
     """A `DataLoader` that reports why its worker processes fail, instead of waiting for them.
 
-    They start with the first batch: a resumed run tells the sampler its epoch after ``iter``.
+    They start with the first batch: a resumed run tells the sampler its epoch after ``iter``. A signal to the
+    whole job, as Ctrl-C is, does not reach them: a training needs batches until it has saved.
 
     Args:
         dataset: as for `DataLoader`.
@@ -67,6 +69,7 @@ class WorkerLoader(DataLoader[Any]):
         """Start the workers, or let those of the last epoch start the next one."""
         before = multiprocessing.active_children()
         handler = signal.getsignal(signal.SIGCHLD)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_JOB)  # inherited
         try:
             batches = super().__iter__()
         except OSError as error:
@@ -74,6 +77,8 @@ class WorkerLoader(DataLoader[Any]):
                 f"{self.num_workers} loader processes cannot be started ({error.strerror or error}): lower "
                 f"data.num_workers, 0 needs none, or free memory and {SHARED_MEMORY}."
             ) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         # torch's handler raises wherever the program happens to be, for instance within a checkpoint
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGCHLD, handler)
