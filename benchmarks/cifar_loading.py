@@ -35,11 +35,6 @@ MEAN, STD = (0.507, 0.487, 0.441), (0.267, 0.256, 0.276)
 RECIPES: dict[str, tuple[int, list[Callable[..., Any]]]] = {
     # configuration: how many of torchvision's batches are timed in a round, its transforms
     "crop_flip": (40, [T.RandomCrop(32, 4), T.RandomHorizontalFlip()]),
-    "autoaugment": (
-        20,
-        [T.RandomCrop(32, 4), T.RandomHorizontalFlip(), T.AutoAugment(T.AutoAugmentPolicy.CIFAR10)],
-    ),
-    "randaugment": (20, [T.RandomCrop(32, 4), T.RandomHorizontalFlip(), T.RandAugment()]),
     "moco_v2": (
         10,
         [

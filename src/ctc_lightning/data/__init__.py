@@ -2,14 +2,12 @@
 
 from ctc_lightning.data.augmentation import (
     Augmentation,
-    AutoAugment,
     ColourJitter,
     Compose,
     GaussianBlur,
     Grayscale,
     HorizontalFlip,
     Identity,
-    RandAugment,
     RandomCrop,
     RandomResizedCrop,
     Solarize,
@@ -27,7 +25,6 @@ from ctc_lightning.data.indexed import IndexedDataset
 
 __all__ = [
     "Augmentation",
-    "AutoAugment",
     "CachedDataModule",
     "Collection",
     "ColourJitter",
@@ -45,7 +42,6 @@ __all__ = [
     "ImageSet",
     "InMemoryDataModule",
     "IndexedDataset",
-    "RandAugment",
     "RandomCrop",
     "RandomResizedCrop",
     "Solarize",

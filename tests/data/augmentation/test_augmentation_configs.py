@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, instantiate
 
-from ctc_lightning.data import AutoAugment, HorizontalFlip, RandomCrop, RandomResizedCrop
+from ctc_lightning.data import RandomCrop, RandomResizedCrop
 from ctc_lightning.data.augmentation import Compose, split_crop
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -54,14 +54,8 @@ def test_a_choice_shows_every_option_of_every_step(choice):
 
 def test_a_step_is_set_or_left_out_by_its_name():
     augmentation = instantiate(
-        composed("autoaugment", "data.augmentation.crop.pad=2", "data.augmentation.flip=null").augmentation
+        composed("crop_flip", "data.augmentation.crop.pad=2", "data.augmentation.flip=null").augmentation
     )
-    crop, policy = augmentation.steps
+    (crop,) = augmentation.steps
     assert isinstance(crop, RandomCrop)
     assert crop.pad == 2
-    assert isinstance(policy, AutoAugment)
-
-
-def test_autoaugment_follows_crop_and_flip():
-    steps = instantiate(composed("autoaugment").augmentation).steps
-    assert [type(step) for step in steps] == [RandomCrop, HorizontalFlip, AutoAugment]

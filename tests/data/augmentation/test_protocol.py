@@ -4,14 +4,12 @@ import pytest
 import torch
 
 from ctc_lightning.data.augmentation import (
-    AutoAugment,
     ColourJitter,
     Compose,
     GaussianBlur,
     Grayscale,
     HorizontalFlip,
     Identity,
-    RandAugment,
     RandomCrop,
     RandomResizedCrop,
     Solarize,
@@ -25,8 +23,6 @@ ALL = {
     "grey": Grayscale(0.5),
     "blur": GaussianBlur(),
     "solarize": Solarize(100.0, 0.5),
-    "autoaugment": AutoAugment("cifar10"),
-    "randaugment": RandAugment(),
     "composed": Compose(RandomResizedCrop(), ColourJitter(0.4, 0.4, 0.4, 0.1), HorizontalFlip()),
 }
 COLOURFUL = {"grey"}  # those that leave grey images as they are
