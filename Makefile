@@ -67,7 +67,7 @@ format: setup  ## Format the code
 	$(BIN)/ruff format .
 
 bench: setup  ## Measure the speed ratios of benchmarks/README.md
-	@for name in epoch_ratio step_ratio naive_queue ema lightning_overhead sampled_bank full_bank results_table logreg_path; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	@for name in epoch_ratio step_ratio naive_queue ema lightning_overhead bare_trainer sampled_bank full_bank results_table logreg_path; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-data: setup  ## Measure the loaders against torchvision's: images per second (benchmarks/README.md)
 	@for name in decoders cifar_loading imagenet_loading; do $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -50,7 +50,6 @@ def main() -> None:
             OwnLoader(*words, ready=False),
         )
         seconds = interleave({"ours": ours, "ready": ready, "single": single}, rounds)
-        assert ours.module.global_batch == ready.module.global_batch
         assert ours.trainer.global_step == ready.trainer.global_step == single.trainer.global_step
         steps = ours.trainer.num_training_batches
         cost = {kind: ratios(seconds[kind], seconds["ours"]) for kind in ("ready", "single")}

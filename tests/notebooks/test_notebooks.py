@@ -65,9 +65,10 @@ class Shown:
         return [line[len(starts) :] for line in lines if tuple(line[: len(starts)]) == starts]
 
 
-def test_there_are_five_notebooks():
+def test_there_are_six_notebooks():
     assert NAMES == [
         "01_trade_off", "02_sweeps", "03_information_plane", "04_geometry", "05_your_own_images",
+        "06_in_your_own_project",
     ]  # fmt: skip
 
 
@@ -183,3 +184,20 @@ def test_own_images_go_from_a_folder_to_an_exported_backbone(shown, tmp_path):
         f"ctc_lightning.{name}" for name in ("train", "train", "transfer", "report", "export")
     ]
     assert "same class for" in found.text
+
+
+@pytest.mark.slow
+def test_a_project_of_ones_own_ends_with_the_same_network_loaded_again(shown, tmp_path):
+    found = shown("06_in_your_own_project", WORK="work", IMAGES=160, EPOCHS=2)
+    assert len(found.pictures) == 2  # the images, the accuracies
+    assert {file.name for file in (tmp_path / "work").iterdir()} == {
+        "start.pth",
+        "mine.ckpt",
+        "backbone.safetensors",
+    }
+    for method in ("cross-entropy", "temporal queue"):
+        shape, hue = map(float, found.rows(*method.split())[0])
+        assert 0 < shape <= 100
+        assert 0 < hue <= 100
+    assert "checkpoint: True" in found.text
+    assert "backbone: True" in found.text
