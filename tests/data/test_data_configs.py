@@ -28,8 +28,8 @@ IN_MEMORY = [
     "image_folder_small",
 ]  # fmt: skip
 FILES = [
-    "imagenet", "imagenet100", "image_folder", "food101", "birdsnap", "sun397", "stanford_cars",
-    "fgvc_aircraft", "voc2007", "dtd", "oxford_pets", "caltech101", "flowers102", "eurosat",
+    "imagenet", "imagenet100", "image_folder", "hugging_face", "food101", "birdsnap", "sun397",
+    "stanford_cars", "fgvc_aircraft", "voc2007", "dtd", "oxford_pets", "caltech101", "flowers102", "eurosat",
 ]  # fmt: skip
 BASES = {CachedDataModule: IN_MEMORY, FileDataModule: FILES}
 
@@ -122,7 +122,7 @@ def test_a_data_set_that_is_not_here_is_one_sentence_with_the_place_and_the_reme
     class_list = tmp_path / "classes.txt"
     class_list.write_text("n01440764\nn01443537\n")
     listed = [f"data.collection.class_list={class_list}"] if choice == "imagenet100" else []
-    if choice.startswith("image_folder"):
+    if choice.startswith("image_folder") or choice == "hugging_face":
         listed = [f"data.root={tmp_path / 'nowhere'}"]
     data = instantiate(
         composed(choice, f"paths.data={tmp_path / 'nowhere'}", f"paths.cache={tmp_path}", *listed)

@@ -14,6 +14,7 @@ REMARKS = (
     "Where no val images are listed, data.val_share of the training images are held out.",
     "Embedded, always here: glyphs, digits.",
     "Your own: data=image_folder data.root=FOLDER, or image_folder_small to keep them in memory.",
+    "Of the datasets library: data=hugging_face data.root=FOLDER, or data.root=hf://OWNER/NAME from the hub.",
     "data=imagenet_stream reads ImageNet from shards that python -m ctc_lightning.prepare made.",
 )
 

@@ -76,6 +76,10 @@ class Collection(ABC):
         """What it was made with, as text: the files alone do not say which of their images it reads."""
         return {name: str(getattr(self, name)) for name in signature(type(self)).parameters}
 
+    def labels_in(self, root: Path) -> Mapping[str, int | None]:
+        """``num_classes`` of what is below a data root, where the files decide."""
+        return self.num_classes
+
     def available(self, folder: Path) -> tuple[str, ...]:
         """The splits that it has in ``folder``."""
         return tuple(self.counts)

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,5 +39,5 @@ def _content_of_files(files: ImageFiles) -> str:
     digest = hashlib.blake2b(b"\0".join(files.name.tolist()), digest_size=8)
     for row in torch.linspace(0, len(files) - 1, min(READ, len(files))).long().unique().tolist():
         with suppress(OSError):  # what is unreadable stops training, or is replaced
-            digest.update(hashlib.blake2b(Path(files.path(row)).read_bytes()).digest())
+            digest.update(hashlib.blake2b(files.path(row).read_bytes()).digest())
     return digest.hexdigest()

@@ -67,8 +67,14 @@ class CollectionDataModule(ImageDataModule):
         num_workers: int | None = None,
         **options: Any,
     ) -> None:
+        if root is None:
+            raise ValueError(
+                f"data={options['name']}: data.root is null; set it to the folder that holds the images, on "
+                "the command line by data.root=FOLDER."
+            )
+        self.root = Path(root).expanduser()
         self.collection = collection
-        self.source_labels = tuple(collection.num_classes)
+        self.source_labels = tuple(collection.labels_in(self.root))
         source_label = source_label or self.source_labels[0]
         self.targets = {label: "source" for label in self.source_labels if label != source_label}
         super().__init__(source_label=source_label, **options)
@@ -90,12 +96,6 @@ class CollectionDataModule(ImageDataModule):
         for split, size in self.sizes.items():
             if size is not None and size < 1:
                 raise ValueError(f"num_{split} is {size}, must be at least 1: raise it, or null for all.")
-        if root is None:
-            raise ValueError(
-                f"data={self.name}: data.root is null; set it to the folder that holds the images, on the "
-                "command line by data.root=FOLDER."
-            )
-        self.root = Path(root).expanduser()
         self.cache_dir = Path(cache_dir).expanduser()
         self.image_size = image_size
         self.interpolation = interpolation

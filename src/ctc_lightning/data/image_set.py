@@ -4,9 +4,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -72,10 +72,10 @@ class ImageFiles:
         """Where the file of one image is."""
         return self.root / os.fsdecode(self.name[row])
 
-    def rows(self, row_N: Tensor) -> "ImageFiles":
+    def rows(self, row_N: Tensor) -> Self:
         """Some of the images."""
         labels = {k: y[row_N] for k, y in self.labels.items()}
-        return ImageFiles(self.root, self.name[row_N.numpy()], labels, self.classes)
+        return replace(self, name=self.name[row_N.numpy()], labels=labels)
 
 
 Images = ImageSet | ImageFiles
@@ -94,6 +94,8 @@ def join(first: Images, second: Images) -> Images:
         return ImageSet(torch.cat([first.image, second.image]), labels, first.classes)
     assert isinstance(first, ImageFiles), "a data module keeps all its images in one way"
     assert isinstance(second, ImageFiles), "a data module keeps all its images in one way"
+    if type(first) is not ImageFiles:  # rows of one table
+        return replace(first, name=np.concatenate([first.name, second.name]), labels=labels)
     paths = [files.path(row) for files in (first, second) for row in range(len(files))]
     root = Path(os.path.commonpath([first.root, second.root]))
     return ImageFiles.of(root, paths, labels, first.classes)

@@ -6,14 +6,14 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from errno import ENOENT
 from functools import lru_cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +71,10 @@ class ShardFiles(ImageFiles):
         """Where one image is."""
         return ShardImage(self.url, self.split, int(self.position[row]), self.cache_dir)
 
-    def rows(self, row_N: Tensor) -> "ShardFiles":
+    def rows(self, row_N: Tensor) -> Self:
         """Some of the images."""
-        kept: dict[str, Any] = {**vars(self), "labels": {k: y[row_N] for k, y in self.labels.items()}}
-        return ShardFiles(**{**kept, "position": self.position[row_N.numpy()]})
+        labels = {k: y[row_N] for k, y in self.labels.items()}
+        return replace(self, labels=labels, position=self.position[row_N.numpy()])
 
     @property
     def shard(self) -> NDArray[np.int64]:

@@ -6,18 +6,20 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.folders import SHOWN
-from ctc_lightning.data.image_set import Images
+from ctc_lightning.data.image_set import ImageFiles, Images
 from ctc_lightning.data.splits import digest, draw, hold_out
 from ctc_lightning.files.atomic_write import write_text
 
 log = logging.getLogger(__name__)
+
+FilesT = TypeVar("FilesT", bound=ImageFiles)
 
 _ABSENT = {
     "val": "validation uses the test images, as data.val_share is 0, so what it chooses (best.ckpt, the "
@@ -69,6 +71,24 @@ def read_splits(
     if check_counts and not collection.counts_may_differ:
         _check_counts(collection, splits, folder, name)
     return splits
+
+
+def check_test_share(share: float) -> None:
+    """Refuse a share of the images that no test split can have."""
+    if not 0 <= share < 1:
+        raise ValueError(
+            f"test_share is {share}, must be at least 0 and below 1: give a share of the images."
+        )
+
+
+def split_whole(images: FilesT, test_share: float, split_seed: int) -> dict[str, FilesT]:
+    """Images without splits as "train" and "test", see `hold_out`; "train" alone for a share of 0."""
+    if not test_share:
+        return {"train": images}
+    label, label_N = next(iter(images.labels.items()))
+    num_held = round(test_share * len(images))
+    kept, held = hold_out(label_N, num_held, split_seed, images.classes.get(label, ()))
+    return {"train": images.rows(kept), "test": images.rows(held)}
 
 
 def complete_splits(

@@ -118,6 +118,8 @@ class DataOptions:
 
 
 def _resolved(root: Any) -> Path:
+    if "://" in str(root):  # it is in no folder
+        return Path(root)
     return Path(root).expanduser().resolve()
 
 

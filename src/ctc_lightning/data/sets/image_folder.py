@@ -7,7 +7,7 @@ from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.folders import find_classes, list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.split_folders import find_splits
-from ctc_lightning.data.splits import hold_out
+from ctc_lightning.data.splits_on_disk import check_test_share, split_whole
 
 
 class ImageFolder(Collection):
@@ -36,10 +36,7 @@ class ImageFolder(Collection):
     notes = "Splits are the folders train, val and test, or chosen by hash from one folder of class folders."
 
     def __init__(self, test_share: float = 0.2, split_seed: int = 0) -> None:
-        if not 0 <= test_share < 1:
-            raise ValueError(
-                f"test_share is {test_share}, must be at least 0 and below 1: give a share of the images."
-            )
+        check_test_share(test_share)
         self.test_share = test_share
         self.split_seed = split_seed
         self._folders: tuple[Path, dict[str, Path]] | None = None
@@ -69,10 +66,5 @@ class ImageFolder(Collection):
         if self._split is None or self._split[0] != folder:
             classes, paths, label_N = list_class_folders(folder)
             files = ImageFiles.of(folder, paths, {"class": label_N}, {"class": tuple(classes)})
-            splits = {"train": files}
-            if self.test_share:
-                num_held = round(self.test_share * len(files))
-                kept, held = hold_out(label_N, num_held, self.split_seed, classes)
-                splits = {"train": files.rows(kept), "test": files.rows(held)}
-            self._split = folder, splits
+            self._split = folder, split_whole(files, self.test_share, self.split_seed)
         return self._split[1]
