@@ -34,6 +34,7 @@ _MODULES = {
     "networks": ("LinearProjector", "MLPProjector", "Network", "create_backbone", "create_network"),
     "optim": ("Constant", "Cosine", "LinearWarmupCosine", "Schedule"),
     "prediction.predict": ("predict",),
+    "transfer_table": ("evaluate",),
     "stage": ("Stage", "StageSchedule"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

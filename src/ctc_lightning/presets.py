@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytorch_lightning as pl
-import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -14,14 +13,15 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from ctc_lightning.checks import count
-from ctc_lightning.cli.composed import compose_train
+from ctc_lightning.cli.composed import compose_options
 from ctc_lightning.cli.errors import explain, refuse_unused
 from ctc_lightning.configured import SECTIONS, chosen, make_network, module_parts
+from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.files.old_names import with_new_names
-from ctc_lightning.networks.eval_mode import evaluating
 from ctc_lightning.networks.network import Network
 from ctc_lightning.networks.state_dict import differences
 from ctc_lightning.networks.weights_file import read_weights_file
+from ctc_lightning.networks.width import find_width
 from ctc_lightning.trusted import check_targets
 
 _CLASSIFIER = "network.classifier.weight"
@@ -33,6 +33,7 @@ class Configured(pl.LightningModule):
 
     network: Network
     config: dict[str, Any] | None = None
+    network_input: NetworkInput | None = None  # the images that a loaded checkpoint was trained on
 
     @classmethod
     def from_preset(
@@ -96,7 +97,7 @@ class Configured(pl.LightningModule):
         """
         if "network" in parts:
             return super().load_from_checkpoint(checkpoint_path, map_location, weights_only=True, **parts)
-        arguments, config, state = checkpoint_parts(checkpoint_path, backbone, trust=trust)
+        arguments, config, state, expected = checkpoint_parts(checkpoint_path, backbone, trust=trust)
         module = cls(**(arguments | parts)).remember(config)
         module.make_memories(state)
         if problems := differences(module.state_dict(), state):
@@ -105,6 +106,7 @@ class Configured(pl.LightningModule):
                 f"{problems}; give another file."
             )
         module.load_state_dict(state)
+        module.network_input = expected
         return module.to(map_location)
 
     @abstractmethod
@@ -140,7 +142,7 @@ def compose_preset(preset: str, options: Mapping[str, Any], overrides: Sequence[
         ValueError: an option that does not exist, is of the wrong type or has no effect.
     """
     words = [f"model={preset}", "network=any", "network.backbone=none", *overrides]
-    cfg, words = compose_train(words, SECTIONS, options, _PLACES, f"preset {preset!r}")
+    cfg, words = compose_options("train", words, options, _PLACES, f"preset {preset!r}", SECTIONS)
     refuse_unused(cfg, words)
     return cfg
 
@@ -187,25 +189,12 @@ def own_network(backbone: nn.Module, cfg: Mapping[str, Any]) -> Network:
             "and change the module itself."
         )
     shape = (cfg["image_channels"], *(cfg["image_size"] or 224,) * 2)
-    try:
-        with torch.no_grad(), evaluating(backbone):
-            h_BF = backbone(torch.zeros(2, *shape))
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise ValueError(
-            f"backbone: {type(backbone).__name__} does not take images of shape {shape} ({error}); give "
-            "image_channels=C and image_size=H."
-        ) from error
-    if not isinstance(h_BF, Tensor) or h_BF.ndim != 2:
-        given = tuple(h_BF.shape) if isinstance(h_BF, Tensor) else type(h_BF).__name__
-        raise ValueError(
-            f"backbone: {type(backbone).__name__} gives {given} for 2 images; it must give features of shape "
-            "(2, F): pool and flatten them, and leave out its classifier."
-        )
-    backbone.num_features = h_BF.shape[1]  # type: ignore[assignment]
+    width = find_width(backbone, shape, "give image_channels=C and image_size=H")
+    backbone.num_features = width  # type: ignore[assignment]
     projector = instantiate(cfg["projector"])
     return Network(
         backbone,
-        projector and projector(h_BF.shape[1]),
+        projector and projector(width),
         cfg["num_classes"],
         channels_last=cfg["channels_last"],
     )
@@ -213,8 +202,8 @@ def own_network(backbone: nn.Module, cfg: Mapping[str, Any]) -> Network:
 
 def checkpoint_parts(
     path: str | Path, backbone: nn.Module | None, *, trust: bool
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:
-    """The constructor's arguments, their configuration and the weights."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor], NetworkInput | None]:
+    """The constructor's arguments, their configuration, the weights and what the training images were."""
     path = Path(path)
     try:
         content = read_weights_file(path)
@@ -247,7 +236,10 @@ def checkpoint_parts(
     )  # the weights are about to be replaced
     parts = module_parts(config)
     made = own_network(backbone, network) if is_own and backbone is not None else make_network(network)
-    return {"network": made, **parts}, config, state
+    expected = content.get("input") and NetworkInput(
+        *map(tuple, map(content["input"].get, NetworkInput._fields))
+    )
+    return {"network": made, **parts}, config, state, expected
 
 
 def _image_shape(content: Mapping[str, Any], state: Mapping[str, Tensor]) -> tuple[int, int | None]:

@@ -9,15 +9,13 @@ import sys
 
 import hydra
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import launch, plain_errors
 from ctc_lightning.cli.option_types import check_types
-from ctc_lightning.evaluation.evaluate import evaluate_all
-from ctc_lightning.evaluation.protocol import Protocol
+from ctc_lightning.evaluation.evaluate import evaluate_all, make_protocols
 from ctc_lightning.evaluation.results import Row
 
 
@@ -27,12 +25,7 @@ def transfer(cfg: DictConfig) -> list[Row]:
     Raises:
         ValueError: a value that cannot work.
     """
-    protocols: dict[str, Protocol] = {
-        str(name): instantiate(p) for name, p in (cfg.get("protocol") or {}).items() if p
-    }
-    if not protocols:
-        raise ValueError("there is no protocol; choose some, for example protocol=[logreg,knn].")
-    return evaluate_all(cfg, protocols)
+    return evaluate_all(cfg, make_protocols(cfg))
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="transfer")

@@ -39,21 +39,23 @@ def our_hydra(config_name: str, words: Sequence[str] = ()) -> Iterator[None]:
         GlobalHydra.instance().hydra = around
 
 
-def compose_train(
+def compose_options(
+    config_name: str,
     words: Sequence[str],
-    sections: Sequence[str],
     options: Mapping[str, Any],
     places: Sequence[str],
     where: str,
+    sections: Sequence[str] = (),
 ) -> tuple[DictConfig, list[str]]:
-    """Sections of ``conf/train.yaml`` with options by their own names.
+    """A configuration with options by their own names.
 
     Args:
+        config_name: a file of ``conf``.
         words: overrides as on the command line.
-        sections: the keys at the top to keep.
-        options: by their own names.
-        places: the nodes where an option is looked for, in this order; "" for the top.
-        where: of the options, for errors.
+        options: see `set_options`.
+        places: likewise.
+        where: likewise.
+        sections: the keys at the top to keep; empty: all.
 
     Returns:
         The configuration, and all overrides that make it.
@@ -62,15 +64,35 @@ def compose_train(
         ValueError: an option that does not exist, or a value of the wrong type.
     """
     words = literal(words)
-    with our_hydra("train", words):
-        cfg = OmegaConf.masked_copy(compose("train", words), list(sections))
-        for name, given in options.items():
-            value = str(given) if isinstance(given, Path) else given
-            key = _key(cfg, places, name, where)
-            OmegaConf.update(cfg, key, value)
-            words.append(f"{key}={value}")
+    with our_hydra(config_name, words):
+        cfg = compose(config_name, words)
+        cfg = OmegaConf.masked_copy(cfg, list(sections)) if sections else cfg
+        words += set_options(cfg, options, places, where)
         check_types(cfg)
     return cfg, words
+
+
+def set_options(cfg: DictConfig, options: Mapping[str, Any], places: Sequence[str], where: str) -> list[str]:
+    """Set options by their own names, in place.
+
+    Args:
+        cfg: the configuration.
+        options: name -> value; a mapping is merged.
+        places: the nodes where an option is looked for, in this order; "" for the top.
+        where: of the options, for errors.
+
+    Returns:
+        The same as overrides.
+
+    Raises:
+        ValueError: an option that does not exist.
+    """
+    words = []
+    for name, given in options.items():
+        key, value = _key(cfg, places, name, where), str(given) if isinstance(given, Path) else given
+        OmegaConf.update(cfg, key, value)
+        words.append(f"{key}={value}")
+    return words
 
 
 def _key(cfg: DictConfig, places: Sequence[str], name: str, where: str) -> str:

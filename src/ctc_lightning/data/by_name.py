@@ -6,8 +6,10 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from ctc_lightning.cli.composed import compose_train, our_hydra
+from ctc_lightning.cli.composed import compose_options, our_hydra
 from ctc_lightning.data.data_module import ImageDataModule
+
+_SECTIONS = ("data", "paths", "seed")
 
 
 def load_data(data: str, /, *, overrides: Sequence[str] = (), **options: Any) -> ImageDataModule:
@@ -32,7 +34,7 @@ def load_data(data: str, /, *, overrides: Sequence[str] = (), **options: Any) ->
         (10, (1, 8, 8), ['source'])
     """
     words = [f"data={data}", *overrides]
-    cfg, words = compose_train(words, ("data", "paths", "seed"), options, ("data",), f"data={data}")
+    cfg, words = compose_options("train", words, options, ("data",), f"data={data}", _SECTIONS)
     with our_hydra("train", words):
         made: ImageDataModule = instantiate(cfg.data)
     config: Any = OmegaConf.to_container(cfg.data, resolve=True)

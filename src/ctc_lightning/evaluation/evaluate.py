@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from ctc_lightning.evaluation.closing_table import closing_table
@@ -85,17 +86,38 @@ def evaluate(
     device: torch.device,
 ) -> list[Row]:
     """One subject, as far as it has come; returns the rows of what failed."""
-    subject, broken = found()
-    if subject is None:
+    work, broken = begin(cfg, found, protocols, device)
+    if work is None:
         return broken
-    networks = Networks(subject, device, ImageDigests(), keep_features=cfg.keep_features)
-    work = Work(subject, protocols, networks)
     work.run(cfg.target)
-    subject.table.compact()
-    log.info("%s", closing_table(subject, protocols))
+    work.subject.table.compact()
+    log.info("%s", closing_table(work.subject, protocols))
     if work.elsewhere:
         log.info("%d measurements are left to other processes that are at them.", work.elsewhere)
     return [*broken, *work.failed]
+
+
+def begin(
+    cfg: DictConfig, found: Found, protocols: Mapping[str, Protocol], device: torch.device
+) -> tuple[Work | None, list[Row]]:
+    """The work on one subject (None: there is none yet), and a row for each checkpoint that is unreadable."""
+    subject, broken = found()
+    if subject is None:
+        return None, broken
+    networks = Networks(subject, device, ImageDigests(), keep_features=cfg.keep_features)
+    return Work(subject, protocols, networks), broken
+
+
+def make_protocols(cfg: DictConfig) -> dict[str, Protocol]:
+    """The protocols that the configuration names.
+
+    Raises:
+        ValueError: there are none.
+    """
+    made = {str(name): instantiate(p) for name, p in (cfg.get("protocol") or {}).items() if p}
+    if not made:
+        raise ValueError("there is no protocol; choose some, for example protocol=[logreg,knn].")
+    return made
 
 
 def has_finished(folder: Path) -> bool:

@@ -114,12 +114,13 @@ class Work:
     ) -> None:
         self.subject, self.protocols, self.networks = subject, protocols, networks
         self.failed: list[Row] = []
+        self.targets: list[Target] = []
         self.earlier = EarlierRows(subject.table)
         self.elsewhere = 0
 
-    def run(self, target: str | Sequence[str] | None) -> None:
-        """Every moment on every target, see `expand`."""
-        targets = list(self.open_targets(target))
+    def run(self, target: str | Sequence[str] | None, given: Sequence[Target] = ()) -> None:
+        """Every moment on every target, see `expand`, and on those that are given."""
+        self.targets = targets = [*self.open_targets(target), *given]
         if not targets and not self.failed and self.subject.own is None:
             raise ValueError(
                 "there is no target: a plain backbone has no labels of its own; name some, for example "
@@ -131,6 +132,20 @@ class Work:
             if rows := list(self.at(when, targets)):
                 log.info("%s", progress_line(self.subject, when, rows))
             self.networks.forget_before(when)
+
+    def rows(self) -> list[Row]:
+        """What the table says of the protocols, moments and targets of `run`, and what failed in it."""
+        images = {target.name: self.networks.image_digests.of_target(target) for target in self.targets}
+        epochs = {epoch for epoch, _ in self.subject.moments}
+        measured = [
+            row
+            for row in self.subject.table.rows()
+            if row.metric != FAILED
+            and row.epoch in epochs
+            and row.protocol in (*self.protocols, CLASSIFIER)
+            and (row.target == SOURCE or (row.target in images and row.images in ("", images[row.target])))
+        ]
+        return [*measured, *self.failed]
 
     def say_what_is_idle(self) -> None:
         """The run's data have no further labels, and not all protocols measure the source by themselves."""

@@ -16,7 +16,7 @@ def extract_features(
     """H = f(x) for every image, each rank its share; the backbone must be in eval mode.
 
     Args:
-        backbone: f, with at least one parameter; images are cast to its dtype.
+        backbone: f; images are cast to its dtype.
         batches: this rank's share of the N images, on ``device``.
         device: where f is.
 
@@ -28,7 +28,7 @@ def extract_features(
         Exception: what a batch raised; on every rank, so that none waits for another.
     """
     assert not backbone.training, "features of a backbone in train mode depend on the batch"
-    dtype = next(backbone.parameters()).dtype
+    dtype = next((weight.dtype for weight in backbone.parameters()), torch.float32)
     features = [torch.empty(0, backbone.num_features, dtype=dtype, device=device)]  # type: ignore[call-overload]
     order = [torch.empty(0, dtype=torch.int64, device=device)]
     failure: Exception | None = None

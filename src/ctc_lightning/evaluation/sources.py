@@ -192,7 +192,7 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
     first = next(iter(snapshots.values()))
     config = first.config
     own = None
-    options = _data_options(cfg)
+    options = data_options(cfg)
     same = not options.ask_for_other_images(config["data"])
     source: Any = OmegaConf.to_container(cfg.source, resolve=True)
     if first.expected is None or not is_external(cfg.target, config["data"]["name"] if same else None):
@@ -223,7 +223,7 @@ def _of_snapshots(cfg: DictConfig, snapshots: dict[When, Snapshot], folder: Path
     )
 
 
-def _data_options(cfg: DictConfig, **fit: Any) -> DataOptions:
+def data_options(cfg: DictConfig, **fit: Any) -> DataOptions:
     """As configured; ``fit``: how published accuracy cut the images."""
     given, defaults = (OmegaConf.to_container(cfg[node], resolve=True) for node in ("data", "data_defaults"))
     return DataOptions(given, {**defaults, **fit})  # type: ignore[arg-type,dict-item]
@@ -271,7 +271,7 @@ def _of_backbone(cfg: DictConfig, folder: Path) -> tuple[EvaluationSource, list[
             made = instantiate(network, num_classes=1, image_channels=channels, image_size=size)
         return made.backbone.eval(), None
 
-    options = _data_options(cfg, **published_fit(cfg.network.backbone))
+    options = data_options(cfg, **published_fit(cfg.network.backbone))
     return EvaluationSource(folder, _baseline(cfg), 0, None, expected, {(0, 0): make}, options=options), []
 
 

@@ -73,15 +73,21 @@ def open_predictor(path: Path, which: str | int | None = None, *, trust: bool = 
     """
     if not path.exists():
         raise ValueError(f"checkpoint={path} does not exist; {_REMEDY}.")
-    folder = path.parent if path.suffix == ".safetensors" else path
-    exported = folder.is_dir() and not (folder / "checkpoints").is_dir() and (folder / "README.md").is_file()
-    if path.suffix == ".safetensors" or exported:
+    if is_export(path):
+        folder = path.parent if path.suffix == ".safetensors" else path
         if which is not None:
             raise ValueError(f"which={which} has no effect with checkpoint={path}, an export; leave it out.")
         return _of_export(folder)
     trained = open_trained(find_checkpoint(path, which), classifier=True, trust=trust)
     parts = trained.backbone, trained.classifier, trained.input, trained.fit, trained.classes
     return Predictor(*parts, trained.num_classes)
+
+
+def is_export(path: Path) -> bool:
+    """Whether `ctc_lightning.export` wrote it, and not a training."""
+    if path.suffix == ".safetensors":
+        return True
+    return path.is_dir() and not (path / "checkpoints").is_dir() and (path / "README.md").is_file()
 
 
 def _of_export(folder: Path) -> Predictor:
