@@ -177,7 +177,10 @@ def test_commands_are_found_and_wrong_ones_are_not_accepted(workplace, monkeypat
 
 # Compositions that together have every option that is written as `NAME=VALUE` within a line
 CONTEXTS = [(program,) for program in HYDRA]
-CONTEXTS += [("train", option) for option in ("model=ctc_bank", "model=ctc_two_stage", "data=image_folder")]
+CONTEXTS += [
+    ("train", option)
+    for option in ("model=ctc_bank", "model=ctc_two_stage", "data=image_folder", "data=hugging_face")
+]
 CONTEXTS += [
     ("train", option) for option in ("hydra/launcher=slurm", "logger=wandb", "experiment=ctc_finetune")
 ]
