@@ -42,5 +42,6 @@ from ctc_lightning.optim import (
 )
 from ctc_lightning.prediction.predict import predict as predict
 from ctc_lightning.stage import Stage as Stage, StageSchedule as StageSchedule
+from ctc_lightning.transfer_table import evaluate as evaluate
 
 __version__: str

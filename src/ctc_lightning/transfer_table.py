@@ -306,6 +306,7 @@ def _rows(
         cfg.target,
         [opened.get(name) or _open(name, data, work.subject.expected) for name, data in given.items()],
     )
+    work.subject.table.compact()
     return [*broken, *work.rows()]
 
 
