@@ -8,39 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning.utilities.model_helpers import is_overridden
 from pytorch_lightning.utilities.seed import isolate_rng
-from torch import Tensor, nn
+from torch import nn
 
-from ctc_lightning.batch_forms import parts_of
 from ctc_lightning.cli.composed import compose_options, our_hydra, set_options
 from ctc_lightning.cli.option_types import check_types
 from ctc_lightning.data.data_module import ImageDataModule
-from ctc_lightning.data.from_tensors import TensorImages
 from ctc_lightning.data.network_input import NetworkInput
 from ctc_lightning.evaluation.evaluate import begin, find_device, make_protocols
-from ctc_lightning.evaluation.results import COLUMNS, FAILED, NO_EPOCH, SOURCE, Row
+from ctc_lightning.evaluation.given_targets import Given, open_given, split_targets
+from ctc_lightning.evaluation.results import COLUMNS, FAILED, NO_EPOCH, Row
 from ctc_lightning.evaluation.sources import EvaluationSource, Found, data_options, find_subjects
-from ctc_lightning.evaluation.targets import OWN, Target
 from ctc_lightning.module import CTCModule
 from ctc_lightning.networks.width import find_width
 from ctc_lightning.prediction.predictor import is_export, open_predictor
 
-_NO_OPTIONS = (
-    "run",
-    "checkpoint",
-    "target",
-    "watch",
-    "num_threads",
-)  # of transfer, which have no meaning here
-_SPLITS = {1: ("train",), 2: ("train", "test"), 3: ("train", "val", "test")}
-
-Given = dict[str, pl.LightningDataModule]
+# Of transfer, without a meaning here
+_NO_OPTIONS = ("run", "checkpoint", "target", "watch", "num_threads")
 
 
 def evaluate(
@@ -86,7 +73,7 @@ def evaluate(
         >>> set(table.target), set(table.protocol)
         ({'images'}, {'knn'})
     """
-    names, given = _split(targets)
+    names, given = split_targets(targets)
     chosen = protocols if isinstance(protocols, Mapping) else {name: {} for name in _listed(protocols)}
     if useless := [name for name in _NO_OPTIONS if name in options]:
         raise ValueError(f"evaluate has no option {useless[0]}; leave it out.")
@@ -97,8 +84,7 @@ def evaluate(
             set_options(cfg, own, [f"protocol.{name}"], f"protocol {name}")
         cfg.target = names
         check_types(cfg)
-        named = [name for name in names or () if name not in (SOURCE, OWN)]
-        if not named and names == [] and (unused := _set(cfg.data)):
+        if names == [] and (unused := _set(cfg.data)):
             raise ValueError(f"{unused[0]} is for targets that are named, and there are none; leave it out.")
         made, place = make_protocols(cfg), _device(network, cfg.device)
         subjects = _subjects(network, cfg, given, stack)
@@ -116,91 +102,6 @@ def _listed(given: str | Sequence[str]) -> list[str]:
 
 def _set(section: DictConfig) -> list[str]:
     return [str(key) for key, value in section.items() if value is not None]
-
-
-# ---------------------------------------------------------------------------------------------- targets
-
-
-def _split(targets: Any) -> tuple[list[str] | None, Given]:
-    """The names of targets, and those that are images, by the name that the table gives them."""
-    if targets is None:
-        return None, {}
-    named = targets.items() if isinstance(targets, Mapping) else None
-    several = isinstance(targets, list) or (
-        isinstance(targets, tuple) and all(isinstance(one, str) for one in targets)
-    )
-    names: list[str] = []
-    given: Given = {}
-    for name, target in named or [(None, one) for one in (targets if several else [targets])]:
-        if isinstance(target, str) and name is None:
-            names.append(target)
-            continue
-        called = name or _unused(getattr(target, "name", None) or "images", given)
-        if called in (SOURCE, OWN) or "/" in called:
-            raise ValueError(f"a target is called {called!r}, which names a label; choose another name.")
-        given[called] = _data_module(target, called)
-    return names, given
-
-
-def _unused(name: str, given: Given) -> str:
-    return next(
-        one for one in (name, *(f"{name}_{number}" for number in range(2, 10_000))) if one not in given
-    )
-
-
-def _data_module(target: Any, name: str) -> pl.LightningDataModule:
-    if isinstance(target, pl.LightningDataModule):
-        return target
-    pairs = [target] if _is_pair(target) else target
-    if isinstance(pairs, tuple | list) and len(pairs) in _SPLITS and all(map(_is_pair, pairs)):
-        return TensorImages(dict(zip(_SPLITS[len(pairs)], pairs, strict=True)), name)
-    raise ValueError(
-        f"target {name} is a {type(target).__name__}; give a name, a LightningDataModule, "
-        "(images, labels), or two or three such pairs; several targets as a list."
-    )
-
-
-def _is_pair(given: Any) -> bool:
-    return (
-        isinstance(given, tuple | list)
-        and len(given) == 2
-        and all(isinstance(one, Tensor | np.ndarray) for one in given)
-    )
-
-
-def _open(name: str, data: pl.LightningDataModule, expected: NetworkInput | None) -> Target:
-    """The data module as a target, shown as the network expects it; the user's own is not changed.
-
-    Raises:
-        ValueError: see `Target.check`.
-    """
-    shown = copy.copy(data) if isinstance(data, ImageDataModule) else TensorImages(_yielded(data), name)
-    shown.trainer = None
-    shown.setup()
-    if expected is not None:
-        shown.show_as(expected)
-    target = Target(name, shown, SOURCE, shown.source_label)
-    target.check()
-    return target
-
-
-def _yielded(data: pl.LightningDataModule) -> dict[str, tuple[Tensor, Tensor]]:
-    """All that the loaders of anybody's data module yield."""
-    data.prepare_data()
-    data.setup("fit")
-    data.setup("test")
-    splits = {}
-    for split in _SPLITS[3]:
-        if is_overridden(f"{split}_dataloader", data, pl.LightningDataModule):
-            parts = [parts_of(batch) for batch in getattr(data, f"{split}_dataloader")()]
-            if any(part.label is None for part in parts):
-                raise ValueError(f"{type(data).__name__}: the {split} loader yields no labels; add them.")
-            label = torch.cat([part.label for part in parts if part.label is not None])
-            splits[split] = torch.cat([part.view for part in parts]), label
-    return splits
-
-
-# --------------------------------------------------------------------------------------------- networks
 
 
 def _subjects(
@@ -229,7 +130,7 @@ def _subjects(
         backbone, expected, name, when = exported.backbone, exported.input, Path(network).name, (0, 0)
         classifier = exported.classifier if isinstance(exported.classifier, nn.Linear) else None
     expected = _as_given(cfg, expected)
-    targets = {called: _open(called, data, expected) for called, data in given.items()}
+    targets = {called: open_given(called, data, expected) for called, data in given.items()}
     if expected is None and cfg.target:
         raise ValueError(
             "nothing says what images the module expects; give image_size=S, mean=[...] and std=[...], by "
@@ -304,7 +205,7 @@ def _rows(
     opened = work.subject.targets
     work.run(
         cfg.target,
-        [opened.get(name) or _open(name, data, work.subject.expected) for name, data in given.items()],
+        [opened.get(name) or open_given(name, data, work.subject.expected) for name, data in given.items()],
     )
     work.subject.table.compact()
     return [*broken, *work.rows()]

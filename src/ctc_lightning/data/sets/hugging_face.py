@@ -4,7 +4,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ctc_lightning.data.collection import SPLITS, Collection
-from ctc_lightning.data.split_folders import split_called
+from ctc_lightning.data.collection import Collection
+from ctc_lightning.data.hub import HUB, datasets_library, open_splits, place_of, text_of
 from ctc_lightning.data.splits_on_disk import check_test_share, split_whole
 from ctc_lightning.data.tables import TableFiles
 
 log = logging.getLogger(__name__)
-
-HUB = "hf:"  # the first part of the path hf://OWNER/NAME
-_KINDS = ("parquet", "arrow", "imagefolder")  # none of them runs code or unpickles
 
 
 class HuggingFace(Collection):
@@ -74,7 +70,7 @@ class HuggingFace(Collection):
 
     def find(self, root: Path) -> Path:
         """The folder, or where the library keeps what it has downloaded."""
-        return _place(self._tables(root), root) if root.parts[:1] == (HUB,) else root
+        return place_of(self._tables(root), root) if root.parts[:1] == (HUB,) else root
 
     def available(self, folder: Path) -> tuple[str, ...]:
         """See `Collection.available`."""
@@ -87,7 +83,7 @@ class HuggingFace(Collection):
     def _tables(self, root: Path) -> dict[str, Any]:
         """Split -> the library's table, opened once."""
         if self._opened is None or self._opened[0] != root:
-            self._opened, self._read = (root, _named(_open(root, self.subset), root)), None
+            self._opened, self._read = (root, open_splits(root, self.subset)), None
         return self._opened[1]
 
     def _splits(self) -> dict[str, TableFiles]:
@@ -98,84 +94,6 @@ class HuggingFace(Collection):
             if len(self._read) == 1:
                 self._read = split_whole(self._read["train"], self.test_share, self.split_seed)
         return self._read
-
-
-def datasets_library() -> Any:
-    """The library.
-
-    Raises:
-        ValueError: it is not installed.
-    """
-    try:
-        return import_module("datasets")
-    except ImportError as problem:
-        raise ValueError(
-            "datasets is not installed, which data=hugging_face reads: "
-            "pip install 'ctc-lightning[hugging_face]'."
-        ) from problem
-
-
-def _open(root: Path, subset: str | None) -> Mapping[str, Any]:
-    """The library's split -> table.
-
-    Raises:
-        ValueError: it is not there, cannot be read, or is of a kind that could run code.
-    """
-    library = datasets_library()
-    name, _, revision = "/".join(root.parts[1:]).removeprefix("datasets/").partition("@")
-    is_on_hub = root.parts[:1] == (HUB,)
-    if not is_on_hub and not root.exists():
-        raise ValueError(
-            f"There is no folder {root}: set data.root=FOLDER, or data.root=hf://OWNER/NAME for the hub."
-        )
-    try:
-        if not is_on_hub and any((root / file).exists() for file in ("dataset_dict.json", "state.json")):
-            found = library.load_from_disk(str(root))
-        else:
-            place, options = (name, {"revision": revision or None}) if is_on_hub else (str(root), {})
-            builder = library.load_dataset_builder(place, subset, **options)
-            kind = type(builder).__module__.rpartition(".")[2]
-            if kind not in _KINDS:
-                raise ValueError(f"it is of kind {kind}, must be {', '.join(_KINDS)}")  # noqa: TRY301
-            builder.download_and_prepare()
-            found = builder.as_dataset()
-    except Exception as problem:  # of any of the libraries below
-        reason = " ".join(str(problem).split()).rstrip(".") or type(problem).__name__
-        raise ValueError(
-            f"{_text(root)} cannot be opened as a data set ({reason}): correct data.root, or "
-            "data.collection.subset."
-        ) from problem
-    return found if isinstance(found, Mapping) else {"train": found}
-
-
-def _text(root: Path) -> str:
-    return str(root).replace(f"{HUB}/", f"{HUB}//", 1) if root.parts[:1] == (HUB,) else str(root)
-
-
-def _named(found: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """Our names of the splits; one split alone is for training, whatever its name.
-
-    Raises:
-        ValueError: two splits of one name, or none for training.
-    """
-    if len(found) == 1:
-        return {"train": next(iter(found.values()))}
-    names = {split: [name for name in found if split_called(name) == split] for split in SPLITS}
-    for split, called in names.items():
-        if len(called) > 1 or (split == "train" and not called):
-            raise ValueError(
-                f"{_text(root)} has {len(called)} splits for {split} among {', '.join(found)}, must have 1: "
-                "save one that has, or choose another subset by data.collection.subset."
-            )
-    if others := [name for name in found if split_called(name) is None]:
-        log.warning("%s: the splits %s are not used.", _text(root), ", ".join(others))
-    return {split: found[called[0]] for split, called in names.items() if called}
-
-
-def _place(tables: Mapping[str, Any], root: Path) -> Path:
-    """Where the library keeps the tables: another folder for other content."""
-    files = next(iter(tables.values())).cache_files
-    return Path(files[0]["filename"]).parent if files else root
 
 
 def _as_files(
@@ -191,23 +109,23 @@ def _as_files(
     for split, table in tables.items():
         label = {name: column.of(table, split) for name, column in read.items()}
         if split == "test" and any((label_N < 0).all() for label_N in label.values()):
-            log.warning("%s: the test split is left out, as its images have no labels.", _text(root))
+            log.warning("%s: the test split is left out, as its images have no labels.", text_of(root))
             continue
         for name, label_N in label.items():
             if (label_N < 0).any():
                 raise ValueError(
-                    f"{_text(root)}: {int((label_N < 0).sum())} {split} images have no {name}, every image "
+                    f"{text_of(root)}: {int((label_N < 0).sum())} {split} images have no {name}, every image "
                     "must have one: leave them out, or choose other data.collection.labels."
                 )
         used[split] = label
     raw = library.Image(decode=False)
     columns = [tables[split].select_columns([image]).cast_column(image, raw) for split in used]
     table, classes = library.concatenate_datasets(columns), {name: read[name].classes for name in names}
-    start, place, found = 0, _place(tables, root), {}
+    start, place, found = 0, place_of(tables, root), {}
     for split, label in used.items():
         row_N = np.arange(start, start := start + len(tables[split]))
         found[split] = TableFiles(
-            place, row_N.astype(np.bytes_), label, classes, table=table, column=image, source=_text(root)
+            place, row_N.astype(np.bytes_), label, classes, table=table, column=image, source=text_of(root)
         )
     return found
 
@@ -217,7 +135,7 @@ def _image_column(table: Any, root: Path) -> str:
     images = [name for name, kind in table.features.items() if isinstance(kind, library.Image)]
     if len(images) != 1:
         raise ValueError(
-            f"{_text(root)} has {len(images)} columns of type Image, must have 1: name the column of the "
+            f"{text_of(root)} has {len(images)} columns of type Image, must have 1: name the column of the "
             f"images by data.collection.image, of {', '.join(images or table.features)}."
         )
     return images[0]
@@ -228,7 +146,7 @@ def _label_columns(table: Any, labels: Sequence[str] | None, root: Path) -> list
     found = list(labels or [name for name, one in table.features.items() if isinstance(one, kind)])
     if not found:
         raise ValueError(
-            f"{_text(root)} has no column of type ClassLabel: name those of the labels by "
+            f"{text_of(root)} has no column of type ClassLabel: name those of the labels by "
             f"data.collection.labels=[COLUMN], of {', '.join(table.features)}."
         )
     for name in found:
@@ -239,7 +157,7 @@ def _label_columns(table: Any, labels: Sequence[str] | None, root: Path) -> list
 def _check_column(table: Any, name: str, root: Path) -> None:
     if name not in table.features:
         raise ValueError(
-            f"{_text(root)} has no column {name!r}: choose one of {', '.join(table.features)} by "
+            f"{text_of(root)} has no column {name!r}: choose one of {', '.join(table.features)} by "
             "data.collection.image or data.collection.labels."
         )
 
@@ -248,7 +166,7 @@ class _Labels:
     """One label column, with the classes of the training images."""
 
     def __init__(self, train: Any, name: str, root: Path) -> None:
-        self.name, self.where = name, _text(root)
+        self.name, self.where = name, text_of(root)
         kind = train.features[name]
         self.classes: tuple[str, ...] = ()
         if isinstance(kind, datasets_library().ClassLabel):
