@@ -48,6 +48,7 @@ def folder(tmp_path):
 def test_every_data_set_is_that_of_the_command_line(name, tmp_path):
     (tmp_path / "list.txt").write_text("n01440764\nn01443537\n")
     listed = [f"data.collection.class_list={tmp_path / 'list.txt'}"] if name == "imagenet100" else []
+    listed += ["data.collection.labels=[kind]"] if name == "hugging_face" else []  # else it is opened
     embedded = name in ("digits", "glyphs")
     options = {"batch_size": 7, "seed": 3} | ({} if embedded else {"root": tmp_path})
     words = [f"data={name}", *(f"data.{key}={value}" for key, value in options.items()), *listed]

@@ -28,7 +28,7 @@ IN_MEMORY = [
     "image_folder_small",
 ]  # fmt: skip
 FILES = [
-    "imagenet", "imagenet100", "image_folder", "hugging_face", "food101", "birdsnap", "sun397",
+    "imagenet", "imagenet100", "image_folder", "food101", "birdsnap", "sun397",
     "stanford_cars", "fgvc_aircraft", "voc2007", "dtd", "oxford_pets", "caltech101", "flowers102", "eurosat",
 ]  # fmt: skip
 BASES = {CachedDataModule: IN_MEMORY, FileDataModule: FILES}
@@ -53,7 +53,7 @@ def test_a_choice_instantiates_with_two_crops(choice):
 
 
 def test_files_and_choices_are_the_same():
-    known = {*CHOICES, *IN_MEMORY, *FILES, "imagenet_stream"}
+    known = {*CHOICES, *IN_MEMORY, *FILES, "imagenet_stream", "hugging_face"}
     assert {path.stem for path in (CONF / "data").glob("*.yaml")} == known
 
 
@@ -122,7 +122,7 @@ def test_a_data_set_that_is_not_here_is_one_sentence_with_the_place_and_the_reme
     class_list = tmp_path / "classes.txt"
     class_list.write_text("n01440764\nn01443537\n")
     listed = [f"data.collection.class_list={class_list}"] if choice == "imagenet100" else []
-    if choice.startswith("image_folder") or choice == "hugging_face":
+    if choice.startswith("image_folder"):
         listed = [f"data.root={tmp_path / 'nowhere'}"]
     data = instantiate(
         composed(choice, f"paths.data={tmp_path / 'nowhere'}", f"paths.cache={tmp_path}", *listed)

@@ -64,13 +64,16 @@ class HuggingFace(Collection):
         self._read: dict[str, TableFiles] | None = None
 
     def labels_in(self, root: Path) -> Mapping[str, int | None]:
-        """The label columns; opens the data set, and downloads it if need be."""
+        """The label columns; where they are not named, this opens the data set, and downloads it if need be."""
+        if self.labels:
+            return dict.fromkeys(self.labels)
         table = next(iter(self._tables(root).values()))
         return dict.fromkeys(_label_columns(table, self.labels, root))
 
     def find(self, root: Path) -> Path:
         """The folder, or where the library keeps what it has downloaded."""
-        return place_of(self._tables(root), root) if root.parts[:1] == (HUB,) else root
+        tables = self._tables(root)
+        return place_of(tables, root) if root.parts[:1] == (HUB,) else root
 
     def available(self, folder: Path) -> tuple[str, ...]:
         """See `Collection.available`."""
