@@ -64,7 +64,7 @@ class HuggingFace(Collection):
         self._read: dict[str, TableFiles] | None = None
 
     def labels_in(self, root: Path) -> Mapping[str, int | None]:
-        """The label columns; where they are not named, this opens the data set, and downloads it if need be."""
+        """The label columns; if they are not named, the data set is opened, and downloaded if need be."""
         if self.labels:
             return dict.fromkeys(self.labels)
         table = next(iter(self._tables(root).values()))
