@@ -1,16 +1,35 @@
-"""A small finished run, trained once for all these tests, and a broken disk."""
+"""A small finished run, trained once for all tests; a broken disk; configuration files that are read once."""
 
+import copy
 import resource
 import shutil
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 
 import programs
 
 SMALL = ["experiment=digits_ce", "data.num_train=200", "data.num_val=60", "data.num_test=100"]
 QUIET = ["trainer.max_epochs=3", "trainer.enable_progress_bar=false", "callbacks.transfer_probe=null"]
+
+parsed, parse = {}, FileConfigSource.load_config
+
+
+def parse_once(source, config_path):
+    """Hydra parses about 40 YAML files at every composition: parse each of them once for all tests."""
+    file = Path(source.path, source._normalize_file_name(config_path))
+    if not file.is_file():
+        return parse(source, config_path)
+    key = source.provider, file, file.stat().st_mtime_ns
+    if key not in parsed:
+        parsed[key] = parse(source, config_path)
+    return copy.deepcopy(parsed[key])  # Hydra changes it
+
+
+FileConfigSource.load_config = parse_once
 
 
 @pytest.fixture(scope="session")
