@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
 
 import programs
 
 SMALL = ["experiment=digits_ce", "data.num_train=200", "data.num_val=60", "data.num_test=100"]
 QUIET = ["trainer.max_epochs=3", "trainer.enable_progress_bar=false", "callbacks.transfer_probe=null"]
 
-parsed, parse = {}, FileConfigSource.load_config
+Plugins.instance()  # imports the source of files, once more where it was imported already
+config_source = SourcesRegistry.instance().resolve("file")
+parsed, parse = {}, config_source.load_config
 
 
 def parse_once(source, config_path):
@@ -29,7 +32,7 @@ def parse_once(source, config_path):
     return copy.deepcopy(parsed[key])  # Hydra changes it
 
 
-FileConfigSource.load_config = parse_once
+config_source.load_config = parse_once
 
 
 @pytest.fixture(scope="session")
