@@ -1,15 +1,17 @@
-"""A small finished run, trained once for all tests; a broken disk; configuration files that are read once."""
+"""What all tests share: a small finished run, a broken disk; configuration files that are read once."""
 
 import copy
 import resource
 import shutil
 import subprocess
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
+from matplotlib.figure import Figure
 
 import programs
 
@@ -34,7 +36,6 @@ def parse_once(source, config_path):
 
 config_source.load_config = parse_once
 
-
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "ce"
@@ -47,6 +48,22 @@ def trained(tmp_path_factory):
 def run_dir(trained, tmp_path):
     """A copy of one's own of the run: checkpoints of epochs 0, 1, 2 and 3; nothing measured."""
     return shutil.copytree(trained, tmp_path / "ce")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Figures of a report are files without content, where a test is not about pictures."""
+    from ctc_lightning import report
+    from ctc_lightning.analysis.report import writer
+
+    def save(figure, stem):
+        for kind in ("png", "svg"):
+            stem.with_name(f"{stem.name}.{kind}").write_text("<svg></svg>")
+        return [f"{stem.name}.png", f"{stem.name}.svg"]
+
+    monkeypatch.setattr(writer, "save", save)
+    undrawn = [replace(part, figure=part.figure and (lambda *_: Figure())) for part in report.PARTS]
+    monkeypatch.setattr(report, "PARTS", undrawn)
 
 
 @contextmanager

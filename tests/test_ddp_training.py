@@ -16,6 +16,8 @@ import programs
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.train import build
 
+pytestmark = pytest.mark.slow
+
 TINY = """data=digits data.source_label=digit data.num_val=20 data.num_test=20 trainer.precision=64-true
     data.augmentation=null data.key_augmentation=null optim.optimizer.lr=0.02 trainer.max_epochs=3
     callbacks=none logger.csv=null paths.run_dir=none trainer.enable_progress_bar=false
@@ -88,7 +90,6 @@ def ranks(tmp_path_factory):
     return seen | {"checkpoint of two": folder / "two.ckpt"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPARABLE)
 def test_two_processes_equal_one_with_both_batches(name, ranks):
     _, alone = train(name, ONE)

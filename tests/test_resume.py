@@ -22,12 +22,16 @@ from ctc_lightning.training.callbacks import StopWhenDiverged
 from ctc_lightning.training.checkpoint_io import AtomicCheckpointIO
 from ctc_lightning.training.resume import check_unchanged, checkpoint_to_resume
 
-FAST = ["debug=fast", "trainer.max_epochs=4", "trainer.enable_progress_bar=false", "num_threads=1"]
+FAST = [
+    "debug=fast", "trainer.max_epochs=4", "trainer.enable_progress_bar=false", "num_threads=1",
+    "data.style.image_size=16", "data.style.max_shift=2", "data.num_val=32", "data.num_test=32",
+]  # fmt: skip
 PROBED = [
     "callbacks.transfer_probe.targets=[hue,new]",
     "callbacks.transfer_probe.every_n_epochs=2",
     "callbacks.transfer_probe.also_at=[3]",
     "~callbacks.transfer_probe.protocols.standardised",
+    "~callbacks.transfer_probe.protocols.whitened",
 ]
 STEPS = 2  # of an epoch
 MODELS = {
@@ -155,14 +159,14 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize(
     ("model", "moment"),
     [
-        ("ctc_queue", (0, 1)),  # no checkpoint yet
         ("ctc_queue", (2, 1)),
         ("ctc_bank", (2, None)),
         ("ctc_two_stage", (2, None)),  # the boundary
-        ("ctc_two_stage_reference", (3, None)),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (
+                ("ctc_queue", (0, 1)),  # no checkpoint yet
+                ("ctc_two_stage_reference", (3, None)),
                 ("ctc_queue", (1, None)),
                 ("ctc_queue", (3, None)),
                 ("ctc_two_stage", (1, None)),
@@ -248,7 +252,7 @@ def test_a_checkpoint_from_before_means_were_saved_resumes(uninterrupted, tmp_pa
 
 
 PREEMPTED = [
-    ("ctc_queue", (1, 0), signal.SIGTERM),
+    pytest.param("ctc_queue", (1, 0), signal.SIGTERM, marks=pytest.mark.slow),
     ("ctc_queue", (2, 1), signal.SIGUSR1),  # the last step of its epoch
     ("ctc_two_stage", (1, 1), signal.SIGTERM),  # the last one of its stage
     pytest.param("ctc_two_stage", (2, 0), signal.SIGTERM, marks=pytest.mark.slow),
@@ -277,6 +281,7 @@ def test_a_run_told_to_go_saves_and_ends_like_one_never_stopped(
     assert_equal_ends(run_dir, uninterrupted(model))
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_process_with_its_number_and_slurm_gets_the_job_back(
     uninterrupted, tmp_path, monkeypatch
 ):

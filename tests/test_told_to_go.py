@@ -110,9 +110,10 @@ def scontrol(tmp_path, monkeypatch):
     return tmp_path / "requeued"
 
 
+@SLOW
 @pytest.mark.parametrize(
     ("measurement", "overrides"),
-    [(4, PROBED), pytest.param(6, PROBED, marks=SLOW), pytest.param(4, TWO_RANKS, marks=SLOW)],
+    [(4, PROBED), (6, PROBED), (4, TWO_RANKS)],
     ids=["one", "end", "two ranks"],
 )
 def test_sigterm_in_a_long_probe_ends_it_at_once_and_the_resumed_run_makes_up_for_it(
@@ -162,6 +163,7 @@ def test_a_signal_after_the_last_step_lets_no_other_training_of_a_sweep_begin(tm
     assert load(only)["global_step"] == STEPS * 4
 
 
+@SLOW
 def test_submitits_own_signal_saves_first_and_leaves_the_queueing_to_submitit(whole, tmp_path, scontrol):
     theirs = f"+callbacks.theirs={{_target_:test_told_to_go.Theirs,file:{tmp_path}/theirs}}"
     stopped = run_there(tmp_path / "run", *QUEUE, theirs, preempt(1, 0, signal.SIGUSR2))

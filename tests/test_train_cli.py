@@ -36,7 +36,11 @@ COLUMNS += ["chosen", "seconds", "settings", "note", "images"]
 METRICS = ["top1", "mean_per_class", "ece", "val_top1"]
 TARGETS = ["fine", "new", "hue", "position", "texture", "scale"]
 PROTOCOLS = ["whitened", "standardised", "knn"]
-SHORT = ["debug=fast", "trainer.max_epochs=1", "callbacks.transfer_probe.targets=[hue]", "num_threads=1"]
+SHORT = [
+    "debug=fast", "trainer.max_epochs=1", "callbacks.transfer_probe.targets=[hue]", "num_threads=1",
+    "data.style.image_size=16", "data.style.max_shift=2", "~callbacks.transfer_probe.protocols.whitened",
+    "~callbacks.transfer_probe.protocols.standardised",
+]  # fmt: skip
 
 
 def run(*arguments, cwd):
@@ -201,6 +205,7 @@ def test_a_sweep_over_processes_and_seeds(tmp_path):
     assert (one.value != other.value).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_run(tmp_path):
     run("trainer=ddp_sim", "hydra.run.dir=run", *SHORT, cwd=tmp_path)
     table = results(tmp_path / "run")

@@ -188,6 +188,7 @@ def may_unshare():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not may_unshare(), reason="this system lets nobody mount a small /dev/shm")
 def test_a_container_s_shared_memory_may_be_too_small_for_the_batches():
     """Six batches of 240 kB in 1 MB, where torch loses some and waits for ever."""

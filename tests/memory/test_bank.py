@@ -318,6 +318,7 @@ print(json.dumps(step(1_281_167, 200_000_000 - 64 * 2**20)))  # 64 MiB: malloc m
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to refuse more memory")
 def test_a_step_over_a_bank_of_imagenets_size_takes_less_than_200_mb():
     at_once = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # what is freed is the system's again

@@ -41,6 +41,20 @@ def measured(run_dir):
     return sorted(row.unit for row in rows(run_dir) if row.metric == "top1")
 
 
+@pytest.fixture(scope="session")
+def evaluated(trained, tmp_path_factory):
+    """The run after one evaluation, for all tests that begin with it."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("evaluated") / "ce")
+    assert evaluate(f"run={folder}", *WHITENED) == []
+    return folder
+
+
+@pytest.fixture
+def evaluated_run(evaluated, tmp_path):
+    """A copy of one's own of it."""
+    return shutil.copytree(evaluated, tmp_path / "ce")
+
+
 def first_weight(content):
     return next(w for name, w in content["state_dict"].items() if name.startswith("network.backbone."))
 
@@ -57,10 +71,9 @@ def test_what_needs_no_labels_meets_images_once_where_the_source_is_not_measured
     assert measured(run_dir) == ALL
 
 
-def test_every_checkpoint_once_on_every_label_of_its_own_and_its_source(run_dir):
-    assert evaluate(f"run={run_dir}", *WHITENED) == []
-    assert measured(run_dir) == ALL
-    frame = pd.read_csv(run_dir / "results.csv")
+def test_every_checkpoint_once_on_every_label_of_its_own_and_its_source(evaluated):
+    assert measured(evaluated) == ALL
+    frame = pd.read_csv(evaluated / "results.csv")
     tested = frame[frame["metric"] == "top1"]
     assert set(tested["n"]) == {100}
     assert (tested["low"] <= tested["value"]).all()
@@ -93,74 +106,71 @@ def test_a_run_without_further_labels_says_what_was_not_measured(
     assert ("measured nothing" in caplog.text) == idle
 
 
-def test_what_is_measured_is_not_measured_again(run_dir, monkeypatch):
-    evaluate(f"run={run_dir}", *WHITENED)
-    before = rows(run_dir)
+def test_what_is_measured_is_not_measured_again(evaluated_run, monkeypatch):
+    before = rows(evaluated_run)
 
     def refuse(*_, **__):
         raise AssertionError("a finished evaluation computes nothing")
 
     monkeypatch.setattr("ctc_lightning.evaluation.evaluator.measure", refuse)
     monkeypatch.setattr("ctc_lightning.evaluation.measurement.extract_features", refuse)
-    assert evaluate(f"run={run_dir}", *WHITENED) == []
-    assert rows(run_dir) == before
+    assert evaluate(f"run={evaluated_run}", *WHITENED) == []
+    assert rows(evaluated_run) == before
 
 
-def test_another_protocol_uses_the_features_that_were_kept(run_dir, monkeypatch):
-    evaluate(f"run={run_dir}", *WHITENED)
+def test_another_protocol_uses_the_features_that_were_kept(evaluated_run, monkeypatch):
 
     def refuse(*_, **__):
         raise AssertionError("features are on disk")
 
     monkeypatch.setattr("ctc_lightning.evaluation.measurement.extract_features", refuse)
-    assert evaluate(f"run={run_dir}", "protocol=standardised") == []
-    assert {row.protocol for row in rows(run_dir)} == {"classifier", "whitened", "standardised"}
+    assert evaluate(f"run={evaluated_run}", "protocol=standardised") == []
+    assert {row.protocol for row in rows(evaluated_run)} == {"classifier", "whitened", "standardised"}
 
 
 def chosen(rows):
     return [row.chosen for row in rows if (row.protocol, row.metric) == ("whitened", "top1")]
 
 
-def test_numbers_of_other_options_are_current_and_the_old_ones_stay(run_dir, caplog, monkeypatch):
+def test_numbers_of_other_options_are_current_and_the_old_ones_stay(evaluated_run, caplog, monkeypatch):
     """And become current again when they are asked for, without another measurement."""
     other = "protocol.whitened.strengths=[1e6]"
-    evaluate(f"run={run_dir}", *WHITENED)
-    before = chosen(rows(run_dir))
+    before = chosen(rows(evaluated_run))
     with caplog.at_level("INFO", logger="ctc_lightning"):
-        evaluate(f"run={run_dir}", *WHITENED, other)
-    assert measured(run_dir) == ALL
-    assert chosen(rows(run_dir)) == ["lambda=1e+06"] * 4
-    assert chosen(ResultsTable(run_dir / "results.csv").all_rows()) == [*before, *["lambda=1e+06"] * 4]
+        evaluate(f"run={evaluated_run}", *WHITENED, other)
+    assert measured(evaluated_run) == ALL
+    assert chosen(rows(evaluated_run)) == ["lambda=1e+06"] * 4
+    assert chosen(ResultsTable(evaluated_run / "results.csv").all_rows()) == [*before, *["lambda=1e+06"] * 4]
     assert caplog.text.count("whitened on digit: there are numbers of other settings") == 1
     monkeypatch.setattr("ctc_lightning.evaluation.evaluator.measure", None)
     for options, expected in (([], before), ([other], ["lambda=1e+06"] * 4)):
-        assert evaluate(f"run={run_dir}", *WHITENED, *options) == []
-        assert chosen(rows(run_dir)) == expected
-        frame = load_runs([run_dir])
+        assert evaluate(f"run={evaluated_run}", *WHITENED, *options) == []
+        assert chosen(rows(evaluated_run)) == expected
+        frame = load_runs([evaluated_run])
         shown = frame[(frame["protocol"] == "whitened") & (frame["metric"] == "top1")]
         assert list(shown["chosen"]) == expected
 
 
-def test_another_version_of_a_protocols_code_measures_anew(run_dir, monkeypatch):
-    evaluate(f"run={run_dir}", *WHITENED)
-    before = {row.unit: row.settings for row in rows(run_dir)}
+def test_another_version_of_a_protocols_code_measures_anew(evaluated_run, monkeypatch):
+    before = {row.unit: row.settings for row in rows(evaluated_run)}
     monkeypatch.setattr("ctc_lightning.evaluation.LogisticRegressionProbe.version", 2)
-    evaluate(f"run={run_dir}", *WHITENED)
-    after = {row.unit: row.settings for row in rows(run_dir)}
+    evaluate(f"run={evaluated_run}", *WHITENED)
+    after = {row.unit: row.settings for row in rows(evaluated_run)}
     assert {unit[1] for unit in before if before[unit] != after[unit]} == {"whitened"}
-    assert set(before.values()) < {row.settings for row in ResultsTable(run_dir / "results.csv").all_rows()}
+    assert set(before.values()) < {
+        row.settings for row in ResultsTable(evaluated_run / "results.csv").all_rows()
+    }
 
 
-def test_a_table_of_an_older_version_is_read_and_measured_again(run_dir):
-    evaluate(f"run={run_dir}", *WHITENED)
-    table = ResultsTable(run_dir / "results.csv")
+def test_a_table_of_an_older_version_is_read_and_measured_again(evaluated_run):
+    table = ResultsTable(evaluated_run / "results.csv")
     old = [row._replace(settings="of an older version", images="", value=0.0) for row in table.rows()]
     table.keep(lambda row: False)
     table.put(old)
-    assert list(load_runs([run_dir])["value"]) == [0.0] * len(old)
-    assert evaluate(f"run={run_dir}", *WHITENED) == []
-    assert measured(run_dir) == ALL
-    assert {row.images == "" for row in rows(run_dir)} == {False}
+    assert list(load_runs([evaluated_run])["value"]) == [0.0] * len(old)
+    assert evaluate(f"run={evaluated_run}", *WHITENED) == []
+    assert measured(evaluated_run) == ALL
+    assert {row.images == "" for row in rows(evaluated_run)} == {False}
     assert set(old) < set(table.all_rows())
 
 
@@ -190,15 +200,14 @@ def test_what_does_not_apply_to_several_classes_is_said_and_is_no_failure(severa
     assert caplog.text.count("few_shot, scores: not applicable to several, as its images may have") == 1
 
 
-def test_another_checkpoint_under_an_old_name_is_measured_anew(run_dir):
-    evaluate(f"run={run_dir}", *WHITENED)
-    path = run_dir / "checkpoints" / "epoch_003.ckpt"
-    before = {row.unit: row.settings for row in rows(run_dir)}
+def test_another_checkpoint_under_an_old_name_is_measured_anew(evaluated_run):
+    path = evaluated_run / "checkpoints" / "epoch_003.ckpt"
+    before = {row.unit: row.settings for row in rows(evaluated_run)}
     content = torch.load(path, weights_only=True)
     first_weight(content).mul_(2).add_(1)
     torch.save(content, path)
-    evaluate(f"run={run_dir}", *WHITENED)
-    after = {row.unit: row.settings for row in rows(run_dir)}
+    evaluate(f"run={evaluated_run}", *WHITENED)
+    after = {row.unit: row.settings for row in rows(evaluated_run)}
     changed = {unit for unit in before if before[unit] != after[unit]}
     assert changed == {(3, "whitened", "digit")} | ({(3, "classifier", "source")} & changed)
 
@@ -246,6 +255,7 @@ def test_a_checkpoint_by_itself_gets_a_folder_of_its_own(run_dir, tmp_path):
     assert (tmp_path / "out" / "config.yaml").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed_after", [0, 2])
 def test_a_killed_evaluation_goes_on_where_it_was(run_dir, killed_after):
     """SIGKILL at the start and after two moments: no lock stays, no row is lost, the end is the same."""
@@ -263,6 +273,7 @@ def test_a_killed_evaluation_goes_on_where_it_was(run_dir, killed_after):
     assert set(kept) <= set(ALL)
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work_and_lose_nothing(run_dir):
     both = [programs.start("transfer", f"run={run_dir}", *WHITENED, cwd=run_dir.parent) for _ in range(2)]
     said = [process.communicate(timeout=300) for process in both]
@@ -360,6 +371,7 @@ def test_watching_waits_for_a_run_in_training(run_dir, monkeypatch):
     assert measured(run_dir) == ALL
 
 
+@pytest.mark.slow
 def test_watching_ends_with_a_run_that_is_killed(tmp_path):
     """SIGKILL leaves "running" in provenance.json, but no lock."""
     run_dir = tmp_path / "run"
@@ -436,15 +448,18 @@ def test_a_broken_first_checkpoint_costs_the_others_only_what_compares_to_it(run
     ]
 
 
-def test_the_source_accuracy_is_of_these_weights(run_dir):
-    evaluate(f"run={run_dir}", *WHITENED)
-    path = run_dir / "checkpoints" / "epoch_003.ckpt"
+def test_the_source_accuracy_is_of_these_weights(evaluated_run):
+    path = evaluated_run / "checkpoints" / "epoch_003.ckpt"
     content = torch.load(path, weights_only=True)
     for name in ("weight", "bias"):
         content["state_dict"][f"network.classifier.{name}"].neg_()
-    before = {row.epoch: row.value for row in rows(run_dir) if (row.target, row.metric) == ("source", "top1")}
+    before = {
+        row.epoch: row.value for row in rows(evaluated_run) if (row.target, row.metric) == ("source", "top1")
+    }
     torch.save(content, path)
-    evaluate(f"run={run_dir}", *WHITENED)
-    after = {row.epoch: row.value for row in rows(run_dir) if (row.target, row.metric) == ("source", "top1")}
+    evaluate(f"run={evaluated_run}", *WHITENED)
+    after = {
+        row.epoch: row.value for row in rows(evaluated_run) if (row.target, row.metric) == ("source", "top1")
+    }
     assert after[3] == pytest.approx(1 - before[3])  # two classes
     assert after[2] == before[2]
