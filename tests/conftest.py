@@ -36,6 +36,7 @@ def parse_once(source, config_path):
 
 config_source.load_config = parse_once
 
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "ce"
