@@ -145,8 +145,11 @@ def early_stopping(frame: pd.DataFrame, protocol: str | None = None) -> pd.DataF
         (at the first epoch), plain: the source (where it was measured at that epoch) and every target, under
         the given protocol's name.
     """
-    protocol = protocol or headline(frame)
-    measured = curves(frame)
+    return _stopped(curves(frame), protocol or headline(frame))
+
+
+def _stopped(measured: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """`early_stopping` of curves."""
     probes = measured[measured["protocol"] == protocol]
     mean = probes.groupby([*RUN, "epoch"])["val"].agg(["mean", "size"])
     complete = mean["size"] == mean.groupby(RUN)["size"].transform("max")
@@ -166,9 +169,10 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         One row for each data set, method, `stopped` ("at the end" or, for cross-entropy, "early"), protocol
         and target: see `over_seeds`. Peak and drop are NaN where stopped early.
     """
-    early = [early_stopping(frame, protocol) for protocol in protocols_of(frame)]
+    measured = curves(frame)
+    early = [_stopped(measured, protocol) for protocol in protocols_of(frame)]
     early = [stopped[stopped["method"].map(is_baseline) & ~stopped["plain"]] for stopped in early]
-    at_the_end = trade_off(frame).assign(stopped="at the end")
+    at_the_end = ends(measured).assign(stopped="at the end")
     return over_seeds(pd.concat([at_the_end, *(stopped.assign(stopped="early") for stopped in early)]))
 
 

@@ -43,12 +43,26 @@ def _other_protocols(runs: pd.DataFrame) -> dict[str, str]:
     return {name: name for name in [*protocols_of(runs), *few] if name not in shown}
 
 
+class _Numbers:
+    """`summary` of the frame that it was last asked for: the words and all tables of a report are of one."""
+
+    frame: pd.DataFrame | None = None
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        if frame is not self.frame:
+            self.frame, self.numbers = frame, summary(frame)
+        return self.numbers.copy()
+
+
+_numbers = _Numbers()
+
+
 def _rows(runs: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    return one_column_each(few_shot_summary(runs)) if protocol == FEW_SHOT else summary(runs)
+    return one_column_each(few_shot_summary(runs)) if protocol == FEW_SHOT else _numbers(runs)
 
 
 def _terminal_table(runs: pd.DataFrame, protocol: str) -> str:
-    many = len(in_order(summary(runs), headline(runs))) > MOST
+    many = len(in_order(_numbers(runs), headline(runs))) > MOST
     return text_table(_rows(runs, protocol), protocol, ON_TERMINAL if many else None)
 
 
@@ -78,7 +92,7 @@ WITHOUT_PLANE = ReportPart(
     "no_plane", "Without a plane", table=no_plane, when=lambda runs, protocol: bool(no_plane(runs, protocol))
 )
 WORDS = ReportPart(
-    "words", "In words", table=lambda runs, protocol: verdict(summary(runs), protocol), when=is_trained
+    "words", "In words", table=lambda runs, protocol: verdict(_numbers(runs), protocol), when=is_trained
 )
 PEAKS = ReportPart(
     "peaks",
