@@ -95,6 +95,10 @@ def test_a_misspelt_choice_is_named_with_the_nearest_and_all(override, nearest, 
         (["callbacks.transfer_probe.targets=[hie]"], "there is no target hie; did you mean hue"),
         (["data.source_label=colour"], "source_label is 'colour'.*hue"),
         (["model.stages.contrast.memory.exclude=imge"], "exclude is 'imge'; choose one of .*'image'"),
+        (
+            ["callbacks.transfer_probe.data_defaults.val_share=abc"],
+            "callbacks.transfer_probe.data_defaults.val_share is abc; it must be a finite number",
+        ),
     ],
 )
 def test_a_misspelt_name_within_a_part_is_named_with_what_there_is(overrides, said, complaint):

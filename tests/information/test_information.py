@@ -1,8 +1,11 @@
 """The command: every checkpoint once, in the table of the other protocols, restartable."""
 
+import re
+
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 
 import programs
 from ctc_lightning.cli.configuration import config_dir
@@ -78,6 +81,29 @@ def test_an_estimator_of_pixels_names_them_in_its_row(run_dir):
     rows = [row for row in ResultsTable(run_dir / "results.csv").rows() if row.metric == "information"]
     assert {row.protocol for row in rows} == {"xt_gaussian/projection4/1"}
     assert all(row.chosen == "x=Projection; dims=4; seed=0; noise=1.0; folds=3" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (
+            ["estimator@ty=[noisy_channel]"],
+            "needs noise on y, and classes have none; choose it with estimator@xt",
+        ),
+        (["estimator@xt=[classifier]"], "asks about images; choose it with estimator@ty"),
+        (["noise=[1,0]"], "needs noise on the features, and noise is 0; set noise=0.5"),
+        (
+            ["input_view=encoder", "estimator@xt=[mine]", "input_view.pretrained=true"],
+            "has no published weights",
+        ),
+        (["input_view=encoder", "input_view.backbone=cifar/resnet9"], "there is no backbone 'cifar/resnet9'"),
+        (["data_defaults.val_share=-0.5"], "data_defaults.val_share is -0.5, must be at least 0"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_estimated(overrides, reason, run_dir):
+    with pytest.raises((ValueError, InstantiationException), match=re.escape(reason)):
+        estimate(f"run={run_dir}", *overrides)
+    assert not (run_dir / "features").exists()
 
 
 def test_what_is_asked_wrongly(run_dir):

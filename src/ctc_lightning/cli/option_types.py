@@ -19,6 +19,8 @@ _WORDS = {
     str: "text",
     NoneType: "null",
 }
+# Options of data sets that are composed later
+_DATA_SETS = "ctc_lightning.data.from_collection.CollectionDataModule"
 
 
 def check_types(cfg: DictConfig) -> None:
@@ -70,11 +72,13 @@ def _of_program(cfg: DictConfig) -> Iterator[tuple[str, Any, set[type]]]:
 def _of_parts(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, set[type]]]:
     """The options of constructors that are annotated with plain types, or with lists or mappings of them."""
     try:
-        annotations = parameters(get_object(node._target_)) if "_target_" in node else {}
+        of_targets = prefix.endswith("data_defaults.")
+        target = _DATA_SETS if of_targets else node.get("_target_")
+        annotations = parameters(get_object(target)) if target else {}
     except (ImportError, ValueError):  # a package that is missing, a function of C: instantiation says more
         annotations = {}
     for key in map(str, node):
-        if OmegaConf.is_missing(node, key):
+        if OmegaConf.is_missing(node, key) or (of_targets and node[key] is None):
             continue
         if types := _plain_types(annotations.get(key)):
             yield f"{prefix}{key}", node[key], types

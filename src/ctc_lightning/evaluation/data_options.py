@@ -28,6 +28,9 @@ class DataOptions:
             target.
         defaults: likewise, for options that are not given and have a value in the YAML.
         prefix: of the options in messages.
+
+    Raises:
+        ValueError: a default ``val_share`` outside [0, 1).
     """
 
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -38,6 +41,9 @@ class DataOptions:
         for name in ("given", "defaults"):
             set_ones = {key: value for key, value in getattr(self, name).items() if value is not None}
             object.__setattr__(self, name, set_ones)
+        if not 0 <= (share := self.defaults.get("val_share", 0)) < 1:
+            where = self.prefix.removesuffix("data.") + "data_defaults."
+            raise ValueError(f"{where}val_share is {share}, must be at least 0 and below 1: give a share.")
 
     def config(self, data_set: str) -> DictConfig:
         """``conf/data/DATA_SET.yaml`` with the options that it has."""

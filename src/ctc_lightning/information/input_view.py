@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ctc_lightning.evaluation.protocol import TargetImages
 from ctc_lightning.evaluation.versioned import Versioned
-from ctc_lightning.networks.backbone import create_backbone
+from ctc_lightning.networks.backbone import check_name, create_backbone
 
 
 class Inputs(Versioned, ABC):
@@ -128,13 +128,19 @@ class Encoder(Inputs):
         weights: digest of the file; "" without one.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: there is no such file or backbone, or it has no published weights.
     """
 
     version = 1
 
     def __init__(self, *, backbone: str, pretrained: bool | str, seed: int) -> None:
         super().__init__()
+        check_name(backbone)
+        if pretrained is True and backbone.startswith("cifar/"):
+            raise ValueError(
+                f"input_view=encoder: {backbone} has no published weights; set pretrained to a file, or to "
+                "false for random weights."
+            )
         self.backbone, self.pretrained, self.seed = backbone, pretrained, seed
         self.weights = _digest_of_file(pretrained) if isinstance(pretrained, str) else ""
         self._network: torch.nn.Module | None = None

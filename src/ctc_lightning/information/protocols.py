@@ -117,7 +117,7 @@ class InputInformation(_CrossFitted):
         max_images: likewise.
 
     Raises:
-        ValueError: σ < 0.
+        ValueError: σ < 0; σ = 0 or images where the estimator needs noise or classes.
     """
 
     version = 1
@@ -127,6 +127,16 @@ class InputInformation(_CrossFitted):
         super().__init__(estimator=estimator, folds=folds, max_images=max_images)
         if not noise >= 0:
             raise ValueError(f"information: noise is {noise}; it must be 0 or more.")
+        if estimator.needs == "classes":
+            raise ValueError(
+                f"information: {type(estimator).__name__} estimates what features say about classes, and "
+                "estimator@xt asks about images; choose it with estimator@ty, or another estimator@xt."
+            )
+        if estimator.needs == "noise" and not noise:
+            raise ValueError(
+                f"information: {type(estimator).__name__} needs noise on the features, and noise is 0; set "
+                "noise=0.5, or choose another estimator@xt."
+            )
         self.x, self.noise = (x if estimator.uses_x else None), float(noise)
         self.uses_images = estimator.uses_x
 
@@ -151,10 +161,27 @@ class InputInformation(_CrossFitted):
 
 
 class LabelInformation(_CrossFitted):
-    """I(T; Y), Y the target's label: of the source task, of another one, or a factor Z of the images."""
+    """I(T; Y), Y the target's label: of the source task, of another one, or a factor Z of the images.
+
+    Args:
+        estimator: of I(T; Y).
+        folds: see `_CrossFitted`.
+        max_images: likewise.
+
+    Raises:
+        ValueError: the estimator needs noise on y, which classes have not.
+    """
 
     version = 1
     takes_multi_label = False
+
+    def __init__(self, *, estimator: Estimator, folds: int, max_images: int) -> None:
+        super().__init__(estimator=estimator, folds=folds, max_images=max_images)
+        if estimator.needs == "noise":
+            raise ValueError(
+                f"information: {type(estimator).__name__} needs noise on y, and classes have none; choose it "
+                "with estimator@xt, or another estimator@ty."
+            )
 
     def measure(self, task: Task) -> list[Measured]:
         """See `_CrossFitted`.

@@ -45,9 +45,8 @@ def create_backbone(
         ValueError: unknown name, stem or option, a stem or weights that the model cannot have, or a
             weights file that does not fit.
     """
+    check_name(name)
     family, _, model = name.partition("/")
-    if family not in _FAMILIES or model not in _FAMILIES[family][0]():
-        raise ValueError(_unknown(name))
     if stem not in {None, "cifar"}:
         raise ValueError(f"stem must be 'cifar' or null (the network's own), not {stem!r}")
     if image_channels < 1:
@@ -77,6 +76,17 @@ def create_backbone(
     if not isinstance(pretrained, bool):
         load_weights(backbone, Path(pretrained))
     return backbone
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that `create_backbone` does not know.
+
+    Raises:
+        ValueError: with the nearest names.
+    """
+    family, _, model = name.partition("/")
+    if family not in _FAMILIES or model not in _FAMILIES[family][0]():
+        raise ValueError(_unknown(name))
 
 
 def _reason(error: BaseException) -> str:

@@ -50,6 +50,7 @@ class ClassifierBound(Estimator):
 
     version = 1
     saturates = False
+    needs = "classes"
 
     def __init__(
         self, *, strengths: Sequence[float], validation: float, hidden_dim: int | None = None

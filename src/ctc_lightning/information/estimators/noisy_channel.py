@@ -49,6 +49,7 @@ class NoisyChannel(Estimator):
 
     version = 1
     learns = False
+    needs = "noise"
     uses_x = False
 
     def __init__(self, *, draws: int) -> None:

@@ -5,7 +5,7 @@ N: pairs, C: dimensions of x, E: dimensions of y
 
 from abc import ABC, abstractmethod
 from math import inf, nan
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor
 
@@ -68,6 +68,7 @@ class Estimator(Versioned, ABC):
         uses_x: whether it looks at x.
         saturates: whether I(x; y) may lie far above a ceiling that the value is near; of a ceiling that is
             H(y) it may not.
+        needs: what y must be: features with ``noise`` of a known size, or ``classes``; None: anything.
         settings: everything that its numbers depend on: all constructor arguments by name.
         version: of its code, see `Versioned`.
     """
@@ -76,6 +77,7 @@ class Estimator(Versioned, ABC):
     learns: ClassVar[bool] = True
     uses_x: ClassVar[bool] = True
     saturates: ClassVar[bool] = True
+    needs: ClassVar[Literal["noise", "classes"] | None] = None
 
     @abstractmethod
     def fit(self, train: Pairs, *, seed: int) -> Fitted:
