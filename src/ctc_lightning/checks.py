@@ -7,12 +7,15 @@ from typing import Any
 _ENDS = {"[": "at least", "(": "above", "]": "at most", ")": "below"}
 
 
-def in_range(owner: str, interval: str, *, example: object = None, **options: Any) -> None:
+def in_range(
+    owner: str, interval: str, *, null: bool = False, example: object = None, **options: Any
+) -> None:
     """Check that each option is a finite number of an interval, or a non-empty sequence of such numbers.
 
     Args:
         owner: what has the options, for the message.
         interval: in mathematical notation: ``"[0, 1)"``, ``"(0, inf)"``.
+        null: whether None is allowed too.
         example: a value that works, for the message.
         options: by name.
 
@@ -36,10 +39,10 @@ def in_range(owner: str, interval: str, *, example: object = None, **options: An
 
     ends = [(interval[0], low), (interval[-1], high)]
     limit = " and ".join(f"{_ENDS[bracket]} {end:g}" for bracket, end in ends if math.isfinite(end))
-    _check(owner, options, inside, limit or "a finite number", example)
+    _check(owner, options, inside, limit or "a finite number", example, null=null)
 
 
-def count(owner: str, *, least: int = 1, example: object = None, **options: Any) -> None:
+def count(owner: str, *, least: int = 1, null: bool = False, example: object = None, **options: Any) -> None:
     """Check that each option is a whole number of at least ``least``, or a non-empty sequence of them.
 
     Raises:
@@ -55,7 +58,7 @@ def count(owner: str, *, least: int = 1, example: object = None, **options: Any)
     def inside(value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
-    _check(owner, options, inside, f"a whole number of at least {least}", example)
+    _check(owner, options, inside, f"a whole number of at least {least}", example, null=null)
 
 
 def one_of(owner: str, choices: Collection[object], **options: Any) -> None:
@@ -74,9 +77,18 @@ def one_of(owner: str, choices: Collection[object], **options: Any) -> None:
 
 
 def _check(
-    owner: str, options: dict[str, Any], inside: Callable[[Any], bool], limit: str, example: object
+    owner: str,
+    options: dict[str, Any],
+    inside: Callable[[Any], bool],
+    limit: str,
+    example: object,
+    *,
+    null: bool = False,
 ) -> None:
+    limit += ", or null" if null else ""
     for name, value in options.items():
+        if null and value is None:
+            continue
         several = isinstance(value, Sequence) and not isinstance(value, str)
         values = list(value) if several else [value]
         if values and all(inside(one) for one in values):

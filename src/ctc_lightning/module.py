@@ -17,6 +17,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ctc_lightning.accumulation import StepBatches
 from ctc_lightning.batch import Prediction
 from ctc_lightning.batch_forms import BatchReader, numbers_of, parts_of
+from ctc_lightning.checks import in_range
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.record import checkpoint_record
 from ctc_lightning.distributed import gather_objects, rank, world_size
@@ -71,8 +72,7 @@ class CTCModule(Configured):
         decay_norm_and_bias: bool = True,
     ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1), 0.1 for example.")
+        in_range("CTCModule", "[0, 1)", example=0.1, label_smoothing=label_smoothing)
         self.network = network
         self.max_epochs = max_epochs
         if max_epochs is not None:

@@ -158,7 +158,7 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
         (["data.drop_last=[1]"], r"data.drop_last is \[1\]; it must be true or false"),
         (["trainer.detect_anomaly={a:1}"], "trainer.detect_anomaly is {'a': 1}; it must be true or false"),
         (["trainer.barebones=true"], "trainer.barebones is true, .* leave it out"),
-        (["model.queue_size=0"], "size is 0; give a whole number of at least 1"),
+        (["model.queue_size=0"], "size is 0; it must be a whole number of at least 1"),
         (["model.momentum=1.5"], r"momentum is 1.5; it must be at least 0 and at most 1"),
         (["model=ctc_bank", "model.momentum=-0.1"], r"momentum is -0.1; it must be at least 0 and at most 1"),
         (["model.weight=-1"], "weight is -1"),

@@ -107,7 +107,7 @@ def test_a_bare_trainer_trains_on_it():
         ("cifra100", {}, "data=cifra100 does not exist; did you mean cifar100"),
         ("cifar100", {"batchsize": 4}, "no option batchsize with data=cifar100; did you mean batch_size?"),
         ("cifar100", {"batch_size": "four"}, "data.batch_size is four; it must be a whole number"),
-        ("cifar100", {"batch_size": 0}, "batch_size is 0, must be at least 1"),
+        ("cifar100", {"batch_size": 0}, "batch_size is 0; it must be a whole number of at least 1"),
         ("cifar100", {"augmentation": object()}, "not a supported primitive type"),
         ("cifar100", {"overrides": ["data.bach_size=3"]}, "no data.bach_size .*did you mean data.batch_size"),
         ("digits", {"source_label": "hue"}, "source_label is 'hue', must be one that digits has"),

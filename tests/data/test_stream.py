@@ -298,7 +298,7 @@ def test_without_litdata_the_remedy_is_told(shards, monkeypatch):
 
 
 def test_one_shard_at_a_time_is_the_least():
-    with pytest.raises(ValueError, match=r"^mixed_shards is 0, must be at least 1"):
+    with pytest.raises(ValueError, match=r"mixed_shards is 0; it must be a whole number of at least 1"):
         data_module("nowhere", mixed_shards=0)
 
 

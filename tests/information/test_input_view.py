@@ -107,5 +107,5 @@ def test_names_and_settings_tell_them_apart():
     ]
     assert [x.name for x in choices] == ["pixels", "projection8", "projection16", "cifar_resnet8"]
     assert len({str(x.settings) for x in choices}) == 4
-    with pytest.raises(ValueError, match="dims is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="dims is 0; it must be a whole number of at least 1"):
         Projection(dims=0, seed=0)

@@ -162,9 +162,9 @@ def test_a_part_of_many_classes_has_its_share_of_each(task, recorder):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"folds": 2}, "folds is 2; a spread over splits needs at least 3"),
+        ({"folds": 2}, "folds is 2; it must be a whole number of at least 3"),
         ({"max_images": 2}, "max_images is 2; it must be at least folds=4"),
-        ({"noise": -1}, "noise is -1; it must be 0 or more"),
+        ({"noise": -1}, "noise is -1; it must be at least 0"),
     ],
 )
 def test_options_that_cannot_work(change, sentence, recorder):

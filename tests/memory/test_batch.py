@@ -29,5 +29,5 @@ def test_negatives_carry_no_gradient(make_batch):
 
 @pytest.mark.parametrize("exclude", ["none", "label"])
 def test_an_exclude_that_keeps_the_positive_is_refused(exclude):
-    with pytest.raises(ValueError, match=f"exclude is '{exclude}'; choose one of 'image', 'class'"):
+    with pytest.raises(ValueError, match=f"exclude is '{exclude}'; it must be one of 'image', 'class'"):
         BatchMemory(exclude)

@@ -92,12 +92,14 @@ def test_queries_meet_present_keys_but_the_excluded(exclude, expected, make_batc
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_a_queue_without_a_slot_is_refused(size):
-    with pytest.raises(ValueError, match=rf"queue: size is {size}; give a whole number of at least 1"):
+    with pytest.raises(ValueError, match=rf"queue: size is {size}; it must be a whole number of at least 1"):
         KeyQueue(size)
 
 
 def test_an_unknown_exclude_is_refused():
-    with pytest.raises(ValueError, match="queue: exclude is 'klass'; choose one of 'none', 'image', 'class'"):
+    with pytest.raises(
+        ValueError, match="queue: exclude is 'klass'; it must be one of 'none', 'image', 'class'"
+    ):
         KeyQueue(4, exclude="klass")
 
 

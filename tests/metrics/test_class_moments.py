@@ -96,7 +96,7 @@ def test_labels_of_other_images_are_refused(labelled):
 
 @pytest.mark.parametrize(("num_features", "num_classes"), [(0, 3), (5, 0)])
 def test_nothing_to_accumulate_is_refused(num_features, num_classes):
-    with pytest.raises(ValueError, match="is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="is 0; it must be a whole number of at least 1"):
         Moments(num_features, num_classes)
 
 

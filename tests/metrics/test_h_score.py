@@ -76,7 +76,7 @@ def test_the_same_however_images_are_split(labelled, assert_same_however_split):
 
 def test_bad_input_is_one_sentence(labelled):
     h_NF, label_N = labelled
-    with pytest.raises(ValueError, match="num_classes is 1; it must be at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1; it must be a whole number of at least 2"):
         HScore(5, 1)
     with pytest.raises(ValueError, match="class 3 has 0 images; at least 2"):
         score(h_NF, label_N, 4)

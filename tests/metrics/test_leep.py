@@ -83,7 +83,7 @@ def test_the_same_however_images_are_split(predicted, assert_same_however_split)
 
 def test_bad_input_is_one_sentence(predicted):
     prob_NS, label_N = predicted
-    with pytest.raises(ValueError, match="num_classes is 1; it must be at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1; it must be a whole number of at least 2"):
         LEEP(4, 1)
     with pytest.raises(ValueError, match="60 of 60 images have rows that are not probabilities"):
         score(prob_NS.log(), label_N)

@@ -98,7 +98,7 @@ def test_the_same_however_images_are_split(labelled, assert_same_however_split):
 
 
 def test_bad_input_is_one_sentence():
-    with pytest.raises(ValueError, match="num_classes is 1; it must be at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1; it must be a whole number of at least 2"):
         LogME(5, 1)
     h_NF, label_N = torch.ones(6, 2), torch.tensor([0, 1, 0, 1, 0, 1])
     with pytest.raises(ValueError, match="class 2 has 0 images; at least 1"):

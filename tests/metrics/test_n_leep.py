@@ -94,7 +94,7 @@ def test_bad_input_is_one_sentence(clouds):
     h_NF, label_N = clouds
     with pytest.raises(ValueError, match="ratio is 0; it must be at least 1"):
         NLEEP(6, 2, ratio=0)
-    with pytest.raises(ValueError, match="num_classes is 1; it must be at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1; it must be a whole number of at least 2"):
         NLEEP(6, 1)
     with pytest.raises(ValueError, match="class 2 has 0 images; at least 1"):
         score(h_NF, label_N, 3)

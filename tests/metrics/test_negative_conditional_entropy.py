@@ -58,7 +58,7 @@ def test_the_same_however_images_are_split(pairs, assert_same_however_split):
 
 def test_bad_input_is_one_sentence(pairs):
     source_N, label_N = pairs
-    with pytest.raises(ValueError, match="num_classes is 1; it must be at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1; it must be a whole number of at least 2"):
         NegativeConditionalEntropy(4, 1)
     with pytest.raises(ValueError, match=r"\(source\): label 3 with num_classes = 3"):
         score(source_N, label_N, num_source_classes=3)

@@ -101,7 +101,7 @@ def test_a_classifier_that_does_not_fit_is_refused(weight_LF, message):
 
 
 def test_one_class_is_refused():
-    with pytest.raises(ValueError, match="1 class; between-class geometry needs at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1; it must be a whole number of at least 2"):
         NeuralCollapse(5, 1)
 
 

@@ -81,9 +81,9 @@ def test_the_same_however_images_are_split(labelled, assert_same_however_split):
 
 def test_bad_input_is_one_sentence(labelled, simplex_etf):
     h_NF, label_N = labelled
-    with pytest.raises(ValueError, match="num_classes is 1; it must be at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1; it must be a whole number of at least 2"):
         SFDA(5, 1)
-    with pytest.raises(ValueError, match="num_features is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match="num_features is 0; it must be a whole number of at least 1"):
         SFDA(0, 2)
     with pytest.raises(ValueError, match="class 2 has 1 images; at least 2"):
         score(h_NF[:5], torch.tensor([0, 0, 1, 1, 2]))

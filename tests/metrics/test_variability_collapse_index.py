@@ -58,7 +58,7 @@ def test_same_however_split(labelled, assert_same_however_split):
 
 
 def test_one_class_is_refused():
-    with pytest.raises(ValueError, match="1 class; between-class geometry needs at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1; it must be a whole number of at least 2"):
         VariabilityCollapseIndex(5, 1)
 
 

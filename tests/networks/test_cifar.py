@@ -164,14 +164,14 @@ def test_dropout_is_active_in_training_only():
         ("resnet8", {"stem_strid": 2}, "option stem_strid: it takes stem_stride"),
         ("resnet8", {"depth": 14}, "option depth"),
         ("resnet8", {"widths": (8, 8, 8, 8)}, "option widths"),
-        ("resnet8", {"stem_stride": 0}, "stem_stride must be at least 1, not 0"),
+        ("resnet8", {"stem_stride": 0}, "stem_stride is 0; it must be a whole number of at least 1"),
         ("resnext32_16x4d", {"groups": 2}, "option groups"),
-        ("wrn_16_1", {"dropout": 1.0}, r"dropout must be in \[0, 1\), not 1.0"),
+        ("wrn_16_1", {"dropout": 1.0}, r"dropout is 1\.0; it must be at least 0 and below 1"),
         ("mobilenet_v2", {"width": 0.01}, "width must be at least 1/16"),
         ("shufflenet_v1", {"groups": 2}, "option groups: it takes none"),
         ("resnet8", {"stem": "cifar"}, "already has a stem for small images"),
         ("resnet8", {"pretrained": True}, "no published weights"),
-        ("resnet8", {"image_channels": 0}, "image_channels must be at least 1, not 0"),
+        ("resnet8", {"image_channels": 0}, "image_channels is 0; it must be a whole number of at least 1"),
     ],
 )
 def test_wrong_options_are_refused(name, options, message):

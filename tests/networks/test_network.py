@@ -76,5 +76,5 @@ def test_the_seed_decides_the_weights():
 
 
 def test_no_class_is_refused():
-    with pytest.raises(ValueError, match="num_classes must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="num_classes is 0; it must be a whole number of at least 1"):
         create(num_classes=0)

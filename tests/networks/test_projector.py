@@ -54,10 +54,10 @@ def test_trainable(trainable):
 @pytest.mark.parametrize(
     ("create", "message"),
     [
-        (lambda: LinearProjector(64, dim=0), "dim must be at least 1, not 0"),
-        (lambda: LinearProjector(0), "num_features must be at least 1, not 0"),
-        (lambda: MLPProjector(64, dim=-1), "dim must be at least 1, not -1"),
-        (lambda: MLPProjector(64, hidden_dim=0), "hidden_dim must be at least 1, not 0"),
+        (lambda: LinearProjector(64, dim=0), "dim is 0; it must be a whole number of at least 1"),
+        (lambda: LinearProjector(0), "num_features is 0; it must be a whole number of at least 1"),
+        (lambda: MLPProjector(64, dim=-1), "dim is -1; it must be a whole number of at least 1"),
+        (lambda: MLPProjector(64, hidden_dim=0), "hidden_dim is 0; it must be a whole number of at least 1"),
     ],
 )
 def test_sizes_below_one_are_refused(create, message):

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.memory.protocol import Keys
 
 
@@ -19,8 +20,7 @@ class Contrast(nn.Module, ABC):
 
     def __init__(self, temperature: float) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"contrast: temperature is {temperature}; it must be above 0, for example 0.1.")
+        in_range("contrast", "(0, inf)", example=0.1, temperature=temperature)
         self.temperature = temperature
 
     def forward(self, query_BD: Tensor, keys: Keys) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ctc_lightning.batch import Batch, EvenBatch
+from ctc_lightning.checks import count
 from ctc_lightning.data.augmentation import Augmentation, Compose, Identity, RandomResizedCrop
 from ctc_lightning.data.image_set import Images, Samples
 from ctc_lightning.data.network_input import AsSeenBy, NetworkInput
@@ -94,11 +95,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
                     f"{option} is {views!r}, must be an augmentation: choose one by "
                     f"data/augmentation{place}=crop, or null."
                 )
-        for option, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
-            if size < 1:
-                raise ValueError(f"{option} is {size}, must be at least 1: give the images per process.")
-        if seed < 0:
-            raise ValueError(f"seed is {seed}, must be 0 or more: give a non-negative integer.")
+        count(f"data={name}", example=128, batch_size=batch_size, eval_batch_size=eval_batch_size)
+        count(f"data={name}", least=0, example=0, seed=seed)
         self.name = name
         self.source_label = source_label
         self.batch_size = batch_size

@@ -8,6 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from ctc_lightning.checks import count
 from ctc_lightning.data.image_set import ImageSet
 from ctc_lightning.data.in_memory import InMemoryDataModule
 
@@ -63,8 +64,7 @@ class Digits(InMemoryDataModule):
                 f"num_train + num_val + num_test is {sum(self.sizes.values())}, must be at most "
                 f"the {NUM_SCANS} scans: lower one of them."
             )
-        if split_seed < 0:
-            raise ValueError(f"split_seed is {split_seed}, must be 0 or more: give a non-negative integer.")
+        count("data=digits", least=0, example=0, split_seed=split_seed)
         self.split_seed = split_seed
 
     def make(self) -> dict[str, dict[str, ImageSet]]:

@@ -4,7 +4,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -181,9 +181,3 @@ def cut(image_CHW: Tensor, top: int, left: int, height: int, width: int) -> Tens
     """A box of the image, as a copy of its own with the channels innermost: what resizes fastest."""
     box_HWC = image_CHW[:, top : top + height, left : left + width].permute(1, 2, 0).contiguous()
     return box_HWC.permute(2, 0, 1)
-
-
-def check_choice(option: str, value: str, choices: object) -> None:
-    """Refuse a word that is not among a ``Literal``'s with one sentence."""
-    if value not in get_args(choices):
-        raise ValueError(f"{option} is {value!r}; choose one of {', '.join(map(repr, get_args(choices)))}.")

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from joblib import cpu_count
 
+from ctc_lightning.checks import count, in_range, one_of
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.content_digest import content_digest
 from ctc_lightning.data.data_module import ImageDataModule
 from ctc_lightning.data.decode import MAX_PIXELS
 from ctc_lightning.data.duplicates import MOST, find_duplicates
-from ctc_lightning.data.file_batches import Interpolation, OnError, check_choice
+from ctc_lightning.data.file_batches import Interpolation, OnError
 from ctc_lightning.data.image_set import ImageFiles, Images
 from ctc_lightning.data.splits_on_disk import complete_splits, locate, read_splits
 
@@ -78,24 +79,15 @@ class CollectionDataModule(ImageDataModule):
         source_label = source_label or self.source_labels[0]
         self.targets = {label: "source" for label in self.source_labels if label != source_label}
         super().__init__(source_label=source_label, **options)
-        if image_size is not None and image_size < 1:
-            raise ValueError(f"image_size is {image_size}, must be at least 1 pixel: raise it.")
-        if not 0 <= val_share < 1:
-            raise ValueError(f"val_share is {val_share}, must be at least 0 and below 1: give a share.")
-        if split_seed < 0:
-            raise ValueError(f"split_seed is {split_seed}, must be 0 or more: give a non-negative integer.")
-        if num_workers is not None and num_workers < 0:
-            raise ValueError(f"num_workers is {num_workers}, must be 0 or more: give a number of processes.")
-        if max_pixels is not None and max_pixels < 1:
-            raise ValueError(
-                f"max_pixels is {max_pixels}, must be at least 1: raise it, or null for no limit."
-            )
-        check_choice("interpolation", interpolation, Interpolation)
-        check_choice("on_error", on_error, OnError)
+        count("data", null=True, example=224, image_size=image_size)
+        in_range("data", "[0, 1)", example=0.1, val_share=val_share)
+        count("data", least=0, example=0, split_seed=split_seed)
+        count("data", least=0, null=True, example=4, num_workers=num_workers)
+        count("data", null=True, max_pixels=max_pixels)
+        one_of("data", get_args(Interpolation), interpolation=interpolation)
+        one_of("data", get_args(OnError), on_error=on_error)
         self.sizes = {"train": num_train, "val": num_val, "test": num_test}
-        for split, size in self.sizes.items():
-            if size is not None and size < 1:
-                raise ValueError(f"num_{split} is {size}, must be at least 1: raise it, or null for all.")
+        count("data", null=True, num_train=num_train, num_val=num_val, num_test=num_test)
         self.cache_dir = Path(cache_dir).expanduser()
         self.image_size = image_size
         self.interpolation = interpolation

@@ -5,15 +5,16 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pytorch_lightning.utilities import rank_zero_only
 
+from ctc_lightning.checks import count, in_range, one_of
 from ctc_lightning.data.augmentation import split_crop
 from ctc_lightning.data.check import decode_all
 from ctc_lightning.data.data_module import Loader
 from ctc_lightning.data.duplicates import MOST
-from ctc_lightning.data.file_batches import FileBatches, Fit, Unreadable, check_choice
+from ctc_lightning.data.file_batches import FileBatches, Fit, Unreadable
 from ctc_lightning.data.from_collection import CollectionDataModule
 from ctc_lightning.data.image_set import ImageFiles, Samples
 from ctc_lightning.data.sampler import EpochBatches
@@ -63,15 +64,10 @@ class FileDataModule(CollectionDataModule):
         **options: Any,
     ) -> None:
         super().__init__(image_size=image_size, **options)
-        if not 0 < crop_share <= 1:
-            raise ValueError(f"crop_share is {crop_share}, must be above 0 and at most 1: give a share.")
-        if prefetch_factor < 1:
-            raise ValueError(f"prefetch_factor is {prefetch_factor}, must be at least 1: raise it.")
-        if worker_timeout is not None and worker_timeout <= 0:
-            raise ValueError(
-                f"worker_timeout is {worker_timeout}, must be above 0: give seconds, or null for no limit."
-            )
-        check_choice("check", check, Check)
+        in_range("data", "(0, 1]", example=0.875, crop_share=crop_share)
+        count("data", example=4, prefetch_factor=prefetch_factor)
+        in_range("data", "(0, inf)", null=True, example=300, worker_timeout=worker_timeout)
+        one_of("data", get_args(Check), check=check)
         self.channel_mean, self.channel_std = mean, std
         self.check = check
         self.prefetch_factor = prefetch_factor

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ctc_lightning.checks import count
 from ctc_lightning.data.glyph_images import draw_glyphs
 from ctc_lightning.data.glyph_shapes import Array, draw_templates
 from ctc_lightning.data.glyph_style import GlyphStyle
@@ -86,9 +87,7 @@ class Glyphs(InMemoryDataModule):
                 raise ValueError(
                     f"num_{split} is {size}, must be at least {most_classes}: every class needs an image."
                 )
-        for option, seed in {"template_seed": template_seed, "instance_seed": instance_seed}.items():
-            if seed < 0:
-                raise ValueError(f"{option} is {seed}, must be 0 or more: give a non-negative integer.")
+        count("glyphs", least=0, example=0, template_seed=template_seed, instance_seed=instance_seed)
         self.template_seed = template_seed
         self.instance_seed = instance_seed
         self.num_templates = num_templates

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ctc_lightning.checks import count
 from ctc_lightning.data.collection import SPLITS, Collection
 from ctc_lightning.data.from_files import FileDataModule
 from ctc_lightning.data.sampler import BatchRows, EpochBatches
@@ -47,8 +48,7 @@ class StreamDataModule(FileDataModule):
         **options: Any,
     ) -> None:
         litdata()
-        if mixed_shards < 1:
-            raise ValueError(f"mixed_shards is {mixed_shards}, must be at least 1: raise it.")
+        count("data", example=8, mixed_shards=mixed_shards)
         url = root.rstrip("/") if is_remote(root) else str(Path(root).expanduser())
         prepared = PreparedCollection(collection, url, shard_cache)
         super().__init__(root=root, collection=prepared, **options)

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import timm
 from timm.data import resolve_data_config
 
+from ctc_lightning.checks import count
 from ctc_lightning.data.file_batches import Interpolation
 from ctc_lightning.data.network_input import NetworkInput
 
@@ -44,8 +45,7 @@ def published_input(
     size = known["input_size"][-1] if image_size is None else image_size
     mean = tuple(known["mean"] if mean is None else mean)
     std = tuple(known["std"] if std is None else std)
-    if size < 1:
-        raise ValueError(f"input.image_size is {size}, must be at least 1: give the side in pixels.")
+    count("input", example=224, image_size=size)
     if not mean or len(mean) != len(std):
         raise ValueError(
             f"input.mean has {len(mean)} values and input.std {len(std)}, must be one for each channel: give "

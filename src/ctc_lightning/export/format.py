@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.export.trained import Trained
 
 
@@ -25,8 +26,7 @@ class Format(ABC):
     """What loads it, as the Hugging Face Hub calls it."""
 
     def __init__(self, tolerance: float) -> None:
-        if not tolerance > 0:
-            raise ValueError(f"format.tolerance is {tolerance}, must be above 0: give for example 1e-6.")
+        in_range("format", "(0, inf)", example=1e-6, tolerance=tolerance)
         self.tolerance = tolerance
 
     @abstractmethod

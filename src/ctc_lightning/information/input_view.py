@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.evaluation.protocol import TargetImages
 from ctc_lightning.evaluation.versioned import Versioned
 from ctc_lightning.networks.backbone import check_name, create_backbone
@@ -97,8 +98,7 @@ class Projection(Inputs):
 
     def __init__(self, *, dims: int, seed: int) -> None:
         super().__init__()
-        if dims < 1:
-            raise ValueError(f"input_view=projection: dims is {dims}; it must be at least 1.")
+        count("input_view=projection", dims=dims)
         self.dims, self.seed = dims, seed
         self._matrix_PD = torch.empty(0, dims)
 

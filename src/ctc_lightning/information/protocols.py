@@ -11,6 +11,7 @@ from scipy.stats import t as student_t
 from sklearn.model_selection import KFold, StratifiedKFold
 from torch import Tensor
 
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.data.splits import draw as draw_share
 from ctc_lightning.evaluation.measured import Measured
 from ctc_lightning.evaluation.protocol import Protocol, Task
@@ -47,8 +48,7 @@ class _CrossFitted(Protocol):
     splits = ("test",)
 
     def __init__(self, *, estimator: Estimator, folds: int, max_images: int) -> None:
-        if folds < 3:
-            raise ValueError(f"information: folds is {folds}; a spread over splits needs at least 3.")
+        count("information", least=3, folds=folds)
         if max_images < folds:
             raise ValueError(f"information: max_images is {max_images}; it must be at least folds={folds}.")
         self.estimator, self.folds, self.max_images = estimator, folds, max_images
@@ -125,8 +125,7 @@ class InputInformation(_CrossFitted):
 
     def __init__(self, *, estimator: Estimator, x: Inputs, noise: float, folds: int, max_images: int) -> None:
         super().__init__(estimator=estimator, folds=folds, max_images=max_images)
-        if not noise >= 0:
-            raise ValueError(f"information: noise is {noise}; it must be 0 or more.")
+        in_range("information", "[0, inf)", noise=noise)
         if estimator.needs == "classes":
             raise ValueError(
                 f"information: {type(estimator).__name__} estimates what features say about classes, and "

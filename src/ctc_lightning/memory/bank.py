@@ -12,15 +12,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ctc_lightning.batch import Batch
-from ctc_lightning.checks import in_range
+from ctc_lightning.checks import count, in_range, one_of
 from ctc_lightning.distributed import gather
 from ctc_lightning.memory.protocol import (
     Exclude,
     Keys,
     Memory,
     at_least_float32,
-    check_count,
-    check_exclude,
     may_meet,
     own_group,
 )
@@ -75,13 +73,9 @@ class MemoryBank(Memory):
                 "memory bank: shared_negatives is false, but with num_negatives=null nothing is drawn; "
                 "give num_negatives, or leave shared_negatives out."
             )
-        if num_negatives is not None:
-            check_count("memory bank", "num_negatives", num_negatives)
-        check_exclude("memory bank", exclude, ("image", "class"))
-        if dtype not in get_args(RowDtype):
-            raise ValueError(
-                f"memory bank: dtype is {dtype!r}; choose one of {', '.join(map(repr, get_args(RowDtype)))}."
-            )
+        count("memory bank", null=True, example=1024, num_negatives=num_negatives)
+        one_of("memory bank", ("image", "class"), exclude=exclude)
+        one_of("memory bank", get_args(RowDtype), dtype=dtype)
         self.momentum = momentum
         self.num_negatives = num_negatives
         self.exclude = exclude

@@ -3,8 +3,9 @@
 from torch import Tensor
 
 from ctc_lightning.batch import Batch
+from ctc_lightning.checks import one_of
 from ctc_lightning.distributed import gather
-from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_exclude, own_group
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, own_group
 
 
 class BatchMemory(Memory):
@@ -24,7 +25,7 @@ class BatchMemory(Memory):
 
     def __init__(self, exclude: Exclude = "image") -> None:
         super().__init__()
-        check_exclude("in-batch memory", exclude, ("image", "class"))
+        one_of("in-batch memory", ("image", "class"), exclude=exclude)
         self.exclude = exclude
 
     def draw(self, query_BD: Tensor, key_BD: Tensor, batch: Batch) -> Keys:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -163,20 +163,6 @@ class Memory(nn.Module, ABC):
 def at_least_float32(tensor: Tensor) -> torch.dtype:
     """The dtype to calculate in: half precision rounds a logit of 10 to 0.04."""
     return torch.promote_types(tensor.dtype, torch.float32)
-
-
-def check_count(owner: str, option: str, count: float) -> None:
-    """Refuse what is not a whole number of at least 1 with one sentence."""
-    if not isinstance(count, int) or count < 1:
-        raise ValueError(
-            f"{owner}: {option} is {count}; give a whole number of at least 1, for example 1024."
-        )
-
-
-def check_exclude(owner: str, exclude: str, choices: tuple[str, ...] = get_args(Exclude)) -> None:
-    """Refuse an unknown ``exclude`` with one sentence."""
-    if exclude not in choices:
-        raise ValueError(f"{owner}: exclude is {exclude!r}; choose one of {', '.join(map(repr, choices))}.")
 
 
 def own_group(exclude: str, batch: Batch, index_R: Tensor, label_R: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from ctc_lightning.batch import Batch
+from ctc_lightning.checks import count, one_of
 from ctc_lightning.distributed import gather
-from ctc_lightning.memory.protocol import Exclude, Keys, Memory, check_count, check_exclude, own_group
+from ctc_lightning.memory.protocol import Exclude, Keys, Memory, own_group
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +37,8 @@ class KeyQueue(Memory):
 
     def __init__(self, size: int, exclude: Exclude = "image") -> None:
         super().__init__()
-        check_count("queue", "size", size)
-        check_exclude("queue", exclude)
+        count("queue", example=1024, size=size)
+        one_of("queue", get_args(Exclude), exclude=exclude)
         self.size = size
         self.exclude = exclude
         self._num_written = 0

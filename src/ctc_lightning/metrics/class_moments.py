@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torchmetrics import Metric
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.feature_batch import check_labels, checked_features
 
 # Of the largest singular value: below it lies the rounding of float32 features, not information. A
@@ -58,9 +59,7 @@ class ClassMoments(Metric):
 
     def __init__(self, num_features: int, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for what, value in (("num_features", num_features), ("num_classes", num_classes)):
-            if value < 1:
-                raise ValueError(f"{self.name}: {what} is {value}; it must be at least 1.")
+        count(self.name, num_features=num_features, num_classes=num_classes)
         self.num_features, self.num_classes = num_features, num_classes
         empty = torch.zeros(num_classes + num_features, 1 + num_features, dtype=torch.float64)
         # one tensor, because means and scatter can only be merged together with the counts

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.class_moments import ClassMoments
 from ctc_lightning.metrics.feature_batch import checked_features
 
@@ -25,8 +26,7 @@ class FeatureNorm(ClassMoments):
 
     def __init__(self, num_features: int, **kwargs: Any) -> None:
         super().__init__(num_features=1, num_classes=1, **kwargs)
-        if num_features < 1:
-            raise ValueError(f"{self.name}: num_features is {num_features}; it must be at least 1.")
+        count(self.name, num_features=num_features)
         self.length = num_features
 
     def update(self, h_BF: Tensor) -> None:  # type: ignore[override]

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.class_moments import RESOLUTION, ROUNDING, ClassMoments
 
 
@@ -42,8 +43,7 @@ class HScore(ClassMoments):
 
     def __init__(self, num_features: int, num_classes: int, *, shrinkage: bool = True, **kwargs: Any) -> None:
         super().__init__(num_features, num_classes, **kwargs)
-        if num_classes < 2:
-            raise ValueError(f"{self.name}: num_classes is {num_classes}; it must be at least 2.")
+        count(self.name, least=2, num_classes=num_classes)
         self.shrinkage = shrinkage
         self.add_state("fourth", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state(

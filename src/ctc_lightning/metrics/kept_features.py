@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.feature_batch import check_labels, checked_features
 
 
@@ -32,9 +33,8 @@ class KeptFeatures(Metric):
 
     def __init__(self, num_features: int, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for what, value, least in (("num_features", num_features, 1), ("num_classes", num_classes, 2)):
-            if value < least:
-                raise ValueError(f"{self.name}: {what} is {value}; it must be at least {least}.")
+        count(self.name, num_features=num_features)
+        count(self.name, least=2, num_classes=num_classes)
         self.num_features, self.num_classes = num_features, num_classes
         # one state for both: for a rank without images torchmetrics gathers one axis of the metric's dtype
         self.add_state("rows", default=[], dist_reduce_fx="cat")

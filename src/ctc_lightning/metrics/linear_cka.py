@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.class_moments import ROUNDING
 from ctc_lightning.metrics.feature_batch import checked_features
 
@@ -54,9 +55,7 @@ class LinearCKA(Metric):
     ) -> None:
         super().__init__(**kwargs)
         num_other = num_features if num_other is None else num_other
-        for what, value in (("num_features", num_features), ("num_other", num_other)):
-            if value < 1:
-                raise ValueError(f"{self.name}: {what} is {value}; it must be at least 1.")
+        count(self.name, num_features=num_features, num_other=num_other)
         self.num_features, self.num_other, self.debiased = num_features, num_other, debiased
         width = 1 + num_features + num_other + 2
         empty = torch.zeros(width + 1, width, dtype=torch.float64)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.class_moments import ClassMoments
 
 _EPSILON = 1e-5  # the authors'; without it α or β of features without noise or signal is infinite
@@ -46,8 +47,7 @@ class LogME(ClassMoments):
 
     def __init__(self, num_features: int, num_classes: int, **kwargs: Any) -> None:
         super().__init__(num_features, num_classes, **kwargs)
-        if num_classes < 2:
-            raise ValueError(f"{self.name}: num_classes is {num_classes}; it must be at least 2.")
+        count(self.name, least=2, num_classes=num_classes)
 
     def compute(self) -> Tensor:
         """LogME, 0-dim float64.

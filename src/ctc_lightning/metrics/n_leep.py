@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.metrics.class_moments import ROUNDING
 from ctc_lightning.metrics.kept_features import KeptFeatures
 from ctc_lightning.metrics.leep import expected_log_prediction
@@ -43,8 +44,7 @@ class NLEEP(KeptFeatures):
         self, num_features: int, num_classes: int, ratio: int = 5, seed: int = 0, **kwargs: Any
     ) -> None:
         super().__init__(num_features, num_classes, **kwargs)
-        if ratio < 1:
-            raise ValueError(f"{self.name}: ratio is {ratio}; it must be at least 1.")
+        in_range(self.name, "[1, inf)", ratio=ratio)
         self.ratio, self.seed = ratio, seed
 
     def compute(self) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.feature_batch import check_labels
 
 
@@ -39,12 +40,8 @@ class NegativeConditionalEntropy(Metric):
 
     def __init__(self, num_source_classes: int, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for what, value, least in (
-            ("num_source_classes", num_source_classes, 1),
-            ("num_classes", num_classes, 2),
-        ):
-            if value < least:
-                raise ValueError(f"{self.name}: {what} is {value}; it must be at least {least}.")
+        count(self.name, num_source_classes=num_source_classes)
+        count(self.name, least=2, num_classes=num_classes)
         self.num_source_classes, self.num_classes = num_source_classes, num_classes
         empty = torch.zeros(num_classes, num_source_classes, dtype=torch.int64)
         self.add_state("count_LS", default=empty, dist_reduce_fx="sum")

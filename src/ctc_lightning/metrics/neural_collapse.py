@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.class_moments import RESOLUTION, ROUNDING, ClassMoments
 
 
@@ -45,8 +46,7 @@ class NeuralCollapse(ClassMoments):
         self, num_features: int, num_classes: int, weight_LF: Tensor | None = None, **kwargs: Any
     ) -> None:
         super().__init__(num_features, num_classes, **kwargs)
-        if num_classes < 2:
-            raise ValueError(f"{self.name}: {num_classes} class; between-class geometry needs at least 2.")
+        count(self.name, least=2, num_classes=num_classes)
         if weight_LF is not None:
             check_weight(self.name, weight_LF, num_classes, num_features)
             weight_LF = weight_LF.detach().to(torch.float64, copy=True)

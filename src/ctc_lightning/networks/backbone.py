@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ctc_lightning.checks import count
 from ctc_lightning.networks import cifar, from_timm, from_torchvision
 from ctc_lightning.networks.weights import load_weights
 
@@ -49,8 +50,7 @@ def create_backbone(
     family, _, model = name.partition("/")
     if stem not in {None, "cifar"}:
         raise ValueError(f"stem must be 'cifar' or null (the network's own), not {stem!r}")
-    if image_channels < 1:
-        raise ValueError(f"image_channels must be at least 1, not {image_channels}")
+    count("backbone", example=3, image_channels=image_channels)
     build = _FAMILIES[family][1]
     try:
         backbone = build(

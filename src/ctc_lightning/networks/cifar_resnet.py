@@ -4,6 +4,7 @@
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1, conv3x3
 
+from ctc_lightning.checks import count
 from ctc_lightning.networks.kaiming import kaiming_fan_out_
 
 
@@ -35,8 +36,7 @@ class CifarResNet(nn.Module):
         image_channels: int = 3,
         **block_options: int,
     ) -> None:
-        if stem_stride < 1:
-            raise ValueError(f"stem_stride must be at least 1, not {stem_stride}")
+        count("CIFAR ResNet", stem_stride=stem_stride)
         super().__init__()
         channels = widths[0]
         self.stem = nn.Sequential(

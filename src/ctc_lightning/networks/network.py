@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ctc_lightning.checks import count
 from ctc_lightning.networks.backbone import create_backbone
 from ctc_lightning.networks.eval_mode import evaluating
 
@@ -36,8 +37,7 @@ class Network(nn.Module):
         *,
         channels_last: bool = False,
     ) -> None:
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, not {num_classes}")
+        count("network", num_classes=num_classes)
         super().__init__()
         self.backbone = backbone
         self.projector = projector

@@ -5,6 +5,8 @@ from collections import OrderedDict
 
 from torch import nn
 
+from ctc_lightning.checks import count
+
 
 class LinearProjector(nn.Linear):
     """g(h) = A h + b: (B, F) to (B, D), not normalised.
@@ -21,7 +23,7 @@ class LinearProjector(nn.Linear):
     """
 
     def __init__(self, num_features: int, dim: int = 128, trainable: bool = True, bias: bool = True) -> None:
-        _require_positive(num_features=num_features, dim=dim)
+        count("projector", num_features=num_features, dim=dim)
         super().__init__(num_features, dim, bias=bias)
         self.dim = dim
         self.requires_grad_(trainable)
@@ -46,7 +48,7 @@ class MLPProjector(nn.Sequential):
         self, num_features: int, hidden_dim: int | None = None, dim: int = 128, batch_norm: bool = False
     ) -> None:
         hidden_dim = num_features if hidden_dim is None else hidden_dim
-        _require_positive(num_features=num_features, hidden_dim=hidden_dim, dim=dim)
+        count("projector", num_features=num_features, hidden_dim=hidden_dim, dim=dim)
         layers: OrderedDict[str, nn.Module] = OrderedDict(hidden=nn.Linear(num_features, hidden_dim))
         if batch_norm:
             layers["norm"] = nn.BatchNorm1d(hidden_dim)
@@ -54,9 +56,3 @@ class MLPProjector(nn.Sequential):
         layers["out"] = nn.Linear(hidden_dim, dim)
         super().__init__(layers)
         self.dim = dim
-
-
-def _require_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"the projector's {name} must be at least 1, not {size}")

@@ -4,6 +4,7 @@
 from torch import Tensor, nn
 from torchvision.models.resnet import conv1x1, conv3x3
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.networks.kaiming import kaiming_fan_out_
 
 
@@ -52,8 +53,7 @@ class WideResNet(nn.Module):
     """
 
     def __init__(self, depth: int, width: int, *, dropout: float = 0.0, image_channels: int = 3) -> None:
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), not {dropout}")
+        in_range("wide ResNet", "[0, 1)", dropout=dropout)
         num_blocks, rest = divmod(depth - 4, 6)
         if num_blocks < 1 or rest:
             raise ValueError(f"depth must be 6n + 4, such as 16 or 28, not {depth}")

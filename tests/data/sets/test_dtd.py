@@ -55,9 +55,11 @@ def test_needs_the_lists_of_its_partition(folder):
 
 @pytest.mark.parametrize("partition", [0, 11])
 def test_a_partition_that_there_is_not(partition, one_sentence):
-    with pytest.raises(ValueError, match=f"partition is {partition}, must be 1 to 10") as error:
+    with pytest.raises(
+        ValueError, match=f"partition is {partition}; it must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+    ) as error:
         DTD(partition)
-    one_sentence(error, "data.collection.partition")
+    one_sentence(error, "data.collection: partition")
 
 
 def test_an_image_that_is_listed_but_not_there(folder, one_sentence):

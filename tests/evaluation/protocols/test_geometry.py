@@ -160,7 +160,9 @@ def test_the_yaml_gives_every_option_and_a_pair_needs_two_images():
     assert config.pop("_target_").endswith(".FeatureGeometry")
     assert set(config) == set(signature(FeatureGeometry).parameters)
     assert FeatureGeometry(**config).settings == dict(config)
-    with pytest.raises(ValueError, match="uniformity_images is 1; a pair needs at least 2"):
+    with pytest.raises(
+        ValueError, match="uniformity_images is 1; it must be a whole number of at least 2, or null"
+    ):
         FeatureGeometry(uniformity_images=1)
 
 

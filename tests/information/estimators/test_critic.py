@@ -112,7 +112,7 @@ def test_settings_tell_critics_apart():
         (lambda: JointDesign(hidden=[], init_std=None), r"are \[\]; give at least 1, each at least 1"),
         (lambda: JointDesign(hidden=[8, 0], init_std=None), r"are \[8, 0\]; .* each at least 1"),
         (lambda: SeparableDesign(hidden=[], embedding=0), r"are \[0\]; .* each at least 1"),
-        (lambda: JointDesign(hidden=[8], init_std=0), "init_std is 0; give a value above 0, or null"),
+        (lambda: JointDesign(hidden=[8], init_std=0), "init_std is 0; it must be above 0, or null"),
     ],
 )
 def test_sizes_that_make_no_network_are_one_sentence(make, message):

@@ -198,13 +198,13 @@ def test_draws_depend_on_the_seed_alone():
 
 @pytest.mark.parametrize("shrinkages", [[], [-0.1], [0.5, 1.5], [math.nan]])
 def test_shrinkages_out_of_range_are_refused(shrinkages):
-    with pytest.raises(ValueError, match="give at least one, all from 0 to 1"):
+    with pytest.raises(ValueError, match="give at least one value, each at least 0 and at most 1"):
         gaussian(shrinkages)
 
 
 @pytest.mark.parametrize("validation", [0.0, 1.0])
 def test_a_share_out_of_range_is_refused(validation):
-    with pytest.raises(ValueError, match=f"validation is {validation}, must be between 0 and 1"):
+    with pytest.raises(ValueError, match=f"validation is {validation}; it must be above 0 and below 1"):
         gaussian(validation=validation)
 
 

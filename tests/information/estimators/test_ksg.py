@@ -145,9 +145,9 @@ def test_draws_depend_on_the_seed_alone():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"neighbours": 0}, "0 neighbours, must be at least 1"),
+        ({"neighbours": 0}, "neighbours is 0; it must be a whole number of at least 1"),
         ({"max_dims": 0}, "max_dims is 0"),
-        ({"jitter": -1e-9}, r"jitter is -1e-09, must be in \[0, 0.01\]"),
+        ({"jitter": -1e-9}, r"jitter is -1e-09; it must be at least 0 and at most 0\.01"),
         ({"jitter": 0.5}, "jitter is 0.5"),
     ],
 )

@@ -181,13 +181,13 @@ def test_off_diagonal_leaves_out_each_row_s_own():
     ("changed", "message"),
     [
         ({"learning_rate": 0}, "InfoNCE: learning_rate is 0; it must be above 0"),
-        ({"weight_decay": -1}, "weight_decay is -1; it must be 0 or more"),
-        ({"validation": 1}, "validation is 1; it must be from 0 to below 1"),
-        ({"iterations": 0}, "iterations is 0; give at least 1"),
-        ({"batch_size": 1}, "batch_size is 1; give at least 2"),
-        ({"interval": 0}, "interval is 0; give at least 1"),
-        ({"patience": 0}, "patience is 0; give at least 1"),
-        ({"max_marginal": 0}, "max_marginal is 0; give at least 1"),
+        ({"weight_decay": -1}, "weight_decay is -1; it must be at least 0"),
+        ({"validation": 1}, "validation is 1; it must be at least 0 and below 1"),
+        ({"iterations": 0}, "iterations is 0; it must be a whole number of at least 1"),
+        ({"batch_size": 1}, "batch_size is 1; it must be a whole number of at least 2"),
+        ({"interval": 0}, "interval is 0; it must be a whole number of at least 1"),
+        ({"patience": 0}, "patience is 0; it must be a whole number of at least 1"),
+        ({"max_marginal": 0}, "max_marginal is 0; it must be a whole number of at least 1"),
     ],
 )
 def test_settings_out_of_range_are_one_sentence(changed, message, configured):

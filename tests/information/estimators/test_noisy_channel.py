@@ -187,7 +187,7 @@ def test_draws_depend_on_the_seed_alone():
 
 
 def test_what_it_cannot_work_with_is_refused():
-    with pytest.raises(ValueError, match="0 draws of the noise, must be at least 1"):
+    with pytest.raises(ValueError, match="draws is 0; it must be a whole number of at least 1"):
         NoisyChannel(draws=0)
     estimator, pairs = NoisyChannel(draws=1), gaussian(40, 2, 2.0, seed=7)
     for unknown in (pairs._replace(noise=0.0), pairs._replace(clean_NE=None)):

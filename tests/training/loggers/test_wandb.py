@@ -202,5 +202,5 @@ def test_without_a_key_one_sentence_before_training(tmp_path, monkeypatch):
 
 
 def test_a_time_limit_of_nothing_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"init_timeout is 0 seconds; it must be above 0"):
+    with pytest.raises(ValueError, match=r"init_timeout is 0; it must be above 0"):
         WandBRun(run_dir=str(tmp_path), project="p", init_timeout=0)

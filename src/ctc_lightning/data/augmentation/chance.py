@@ -7,16 +7,15 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import in_range
+
 Kernel = Callable[[Tensor, Tensor], Tensor]
 """(M, C, H, W) images and (M,) int64, their rows in the batch, where the draws are -> (M, C, H, W)."""
 
 
 def require_probability(owner: str, probability: float) -> float:
     """The probability itself; a ValueError if it is none."""
-    if not 0 <= probability <= 1:
-        raise ValueError(
-            f"{owner}'s probability is {probability}, must be between 0 and 1: set 0 for never, 1 for always."
-        )
+    in_range(owner, "[0, 1]", example=0.5, probability=probability)
     return probability
 
 

@@ -5,6 +5,7 @@
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.data.augmentation import photometric
 from ctc_lightning.data.augmentation.chance import Kernel, changed, require_probability, sometimes, uniform
 
@@ -37,17 +38,15 @@ class ColourJitter:
         hue: float = 0.0,
         probability: float = 1.0,
     ) -> None:
-        for name, amount in {
-            "brightness": brightness,
-            "contrast": contrast,
-            "saturation": saturation,
-        }.items():
-            if amount < 0:
-                raise ValueError(f"ColourJitter's {name} is {amount}, must be 0 or more: 0 leaves it alone.")
-        if not 0 <= hue <= 0.5:
-            raise ValueError(
-                f"ColourJitter's hue is {hue}, must be between 0 and 0.5, half the circle: 0 leaves it alone."
-            )
+        in_range(
+            "ColourJitter",
+            "[0, inf)",
+            example=0,
+            brightness=brightness,
+            contrast=contrast,
+            saturation=saturation,
+        )
+        in_range("ColourJitter", "[0, 0.5]", example=0, hue=hue)
         self.amounts = (brightness, contrast, saturation, hue)
         self.probability = require_probability("ColourJitter", probability)
 
@@ -109,8 +108,7 @@ class Solarize:
     """
 
     def __init__(self, threshold: float = 128.0, probability: float = 0.2) -> None:
-        if not 0 <= threshold <= 255:
-            raise ValueError(f"Solarize's threshold is {threshold}, must be between 0 and 255: 128 is usual.")
+        in_range("Solarize", "[0, 255]", example=128, threshold=threshold)
         self.threshold = threshold
         self.probability = require_probability("Solarize", probability)
 

@@ -7,6 +7,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count, one_of
+
 Mode = Literal["replicate", "zero", "reflect"]
 
 
@@ -27,10 +29,8 @@ class RandomCrop:
     """
 
     def __init__(self, pad: int, mode: Mode = "replicate") -> None:
-        if pad < 0:
-            raise ValueError(f"The crop's pad is {pad} pixels, must be 0 or more: set it to 0 for no crop.")
-        if mode not in get_args(Mode):
-            raise ValueError(f"The crop's mode is {mode!r}, must be one of: {', '.join(get_args(Mode))}.")
+        count("crop", least=0, example=4, pad=pad)
+        one_of("crop", get_args(Mode), mode=mode)
         self.pad = pad
         self.mode = mode
 

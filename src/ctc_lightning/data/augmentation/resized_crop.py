@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.data.augmentation.chance import uniform
 from ctc_lightning.data.augmentation.separable import filtered
 
@@ -36,8 +37,7 @@ class RandomResizedCrop:
         scale: Sequence[float] = (0.08, 1.0),
         ratio: Sequence[float] = (3 / 4, 4 / 3),
     ) -> None:
-        if size is not None and size < 1:
-            raise ValueError(f"RandomResizedCrop's size is {size}, must be at least 1: give pixels, or null.")
+        count("RandomResizedCrop", null=True, example=224, size=size)
         if len(scale) != 2 or not 0 < scale[0] <= scale[1] <= 1:
             raise ValueError(
                 f"RandomResizedCrop's scale is {list(scale)}, must be two rising parts of the image's area "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torchvision import datasets
 
+from ctc_lightning.checks import one_of
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.listed import fetching, from_pairs, reading, undecoded
@@ -32,10 +33,7 @@ class DTD(Collection):
     downloads = True
 
     def __init__(self, partition: int = 1) -> None:
-        if partition not in range(1, PARTITIONS + 1):
-            raise ValueError(
-                f"DTD's partition is {partition}, must be 1 to {PARTITIONS}: set data.collection.partition."
-            )
+        one_of("data.collection", range(1, PARTITIONS + 1), partition=partition)
         self.partition = partition
         self.needs = (
             *(f"dtd/dtd/labels/{split}{partition}.txt" for split in self.counts),

@@ -7,6 +7,7 @@ from typing import Any
 
 from torchvision import datasets
 
+from ctc_lightning.checks import one_of
 from ctc_lightning.data.from_torchvision import TorchvisionCollection
 from ctc_lightning.data.image_set import ImageSet
 
@@ -47,10 +48,7 @@ class EMNIST(TorchvisionCollection):
     how_to_get = "get it by python -m ctc_lightning.data get emnist (0.6 GB)"
 
     def __init__(self, split: str = "balanced") -> None:
-        if split not in COUNTS:
-            raise ValueError(
-                f"split is {split!r}, must be a split of EMNIST: choose from {', '.join(COUNTS)}."
-            )
+        one_of("data.collection", COUNTS, split=split)
         self.split = split
         self.counts = dict(zip(("train", "test"), COUNTS[split], strict=True))
         self.num_classes = {"class": NUM_CLASSES[split]}

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.evaluation.measured import Measured
 from ctc_lightning.evaluation.protocol import Protocol, Task
 from ctc_lightning.evaluation.training_free import LOCAL, each_of, shuffled_by_class, value_of
@@ -59,8 +60,7 @@ class FeatureGeometry(Protocol):
     compares_checkpoints = True
 
     def __init__(self, *, uniformity_images: int | None) -> None:
-        if uniformity_images is not None and uniformity_images < 2:
-            raise ValueError(f"geometry: uniformity_images is {uniformity_images}; a pair needs at least 2.")
+        count("geometry", least=2, null=True, uniformity_images=uniformity_images)
         self.uniformity_images = uniformity_images
 
     def measure(self, task: Task) -> list[Measured]:

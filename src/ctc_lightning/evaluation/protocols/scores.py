@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.evaluation.measured import Measured
 from ctc_lightning.evaluation.protocol import Protocol, Task
 from ctc_lightning.evaluation.training_free import LOCAL, draw_by_class, each_of, value_of
@@ -61,9 +62,7 @@ class TransferabilityScores(Protocol):
                 f"scores: {', '.join(unknown) or 'none'} asked for; choose from {', '.join(_METRICS)}, or "
                 "null for all."
             )
-        for name, value in (("n_leep_ratio", n_leep_ratio), ("n_leep_images", n_leep_images)):
-            if value is not None and value < 1:
-                raise ValueError(f"scores: {name} is {value}; it must be at least 1.")
+        in_range("scores", "[1, inf)", null=True, n_leep_ratio=n_leep_ratio, n_leep_images=n_leep_images)
 
     def measure(self, task: Task) -> list[Measured]:
         """One number for each score.

@@ -3,7 +3,6 @@
 N: pairs, C: dimensions of x, E: classes, H: hidden units
 """
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 
@@ -13,6 +12,7 @@ from sklearn.neural_network import MLPClassifier
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.data.splits import hold_out
 from ctc_lightning.evaluation.logistic_regression import fit_path
 from ctc_lightning.evaluation.scaling import Scaling, fit_scaling
@@ -55,18 +55,9 @@ class ClassifierBound(Estimator):
     def __init__(
         self, *, strengths: Sequence[float], validation: float, hidden_dim: int | None = None
     ) -> None:
-        if not strengths or not all(0 < strength < math.inf for strength in strengths):
-            raise ValueError(
-                f"classifier bound: strengths are {list(strengths)}; all must be above 0 and finite."
-            )
-        if not 0 < validation < 1:
-            raise ValueError(
-                f"classifier bound: validation is {validation}, must be between 0 and 1; 0.2 is usual."
-            )
-        if hidden_dim is not None and hidden_dim < 1:
-            raise ValueError(
-                f"classifier bound: hidden_dim is {hidden_dim}, must be at least 1, or null: linear."
-            )
+        in_range("classifier bound", "(0, inf)", strengths=list(strengths))
+        in_range("classifier bound", "(0, 1)", example=0.2, validation=validation)
+        count("classifier bound", null=True, hidden_dim=hidden_dim)
         self.strengths = sorted((float(strength) for strength in strengths), reverse=True)
         self.validation = validation
         self.hidden_dim = hidden_dim

@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, relu
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.evaluation.versioned import Versioned
 
 _CELLS = 2**22  # hidden units at a time: 16 MB
@@ -58,8 +59,7 @@ class JointDesign(CriticDesign):
         self.hidden = list(map(int, hidden))
         self.init_std = init_std
         _check_sizes(self.hidden, least=1)
-        if init_std is not None and init_std <= 0:
-            raise ValueError(f"critic: init_std is {init_std}; give a value above 0, or null.")
+        in_range("critic", "(0, inf)", null=True, init_std=init_std)
 
     def build(self, num_x: int, num_y: int, draw: Generator) -> "JointCritic":
         """See `CriticDesign.build`."""

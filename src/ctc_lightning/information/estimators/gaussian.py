@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.information.estimators.checks import check_pairs, check_readable
 from ctc_lightning.information.estimators.gaussian_forms import LogRatio, MaxEntropy
 from ctc_lightning.information.estimators.protocol import Estimate, Estimator, Fitted, Pairs
@@ -41,12 +42,8 @@ class Gaussian(Estimator):
     is_lower_bound = False
 
     def __init__(self, *, shrinkages: Sequence[float], validation: float) -> None:
-        if not shrinkages or not all(0 <= shrinkage <= 1 for shrinkage in shrinkages):
-            raise ValueError(
-                f"Gaussian: shrinkages are {list(shrinkages)}; give at least one, all from 0 to 1."
-            )
-        if not 0 < validation < 1:
-            raise ValueError(f"Gaussian: validation is {validation}, must be between 0 and 1; 0.2 is usual.")
+        in_range("Gaussian", "[0, 1]", shrinkages=list(shrinkages))
+        in_range("Gaussian", "(0, 1)", example=0.2, validation=validation)
         self.shrinkages = [float(shrinkage) for shrinkage in shrinkages]
         self.validation = validation
 

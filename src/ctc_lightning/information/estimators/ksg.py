@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 from torch import Tensor
 
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.information.estimators.checks import check_pairs, check_readable
 from ctc_lightning.information.estimators.protocol import Estimate, Estimator, Fitted, Pairs
 
@@ -49,12 +50,9 @@ class KSG(Estimator):
     learns = False
 
     def __init__(self, *, neighbours: int, max_dims: int, jitter: float) -> None:
-        if neighbours < 1:
-            raise ValueError(f"KSG: {neighbours} neighbours, must be at least 1; 3 is usual.")
-        if max_dims < 1:
-            raise ValueError(f"KSG: max_dims is {max_dims}, must be at least 1.")
-        if not 0 <= jitter <= 0.01:
-            raise ValueError(f"KSG: jitter is {jitter}, must be in [0, 0.01] standard deviations; try 1e-10.")
+        count("KSG", example=3, neighbours=neighbours)
+        count("KSG", max_dims=max_dims)
+        in_range("KSG", "[0, 0.01]", example=1e-10, jitter=jitter)
         self.neighbours = neighbours
         self.max_dims = max_dims
         self.jitter = jitter

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.information.estimators.critic import Critic
 from ctc_lightning.information.estimators.neural import Draw, Loss, NeuralEstimator
 from ctc_lightning.information.estimators.scores import Scores, log_mean_exp
@@ -41,8 +42,7 @@ class MINE(NeuralEstimator):
 
     def __init__(self, *, average_rate: float, independent_marginal: bool, **settings: Any) -> None:
         super().__init__(**settings)
-        if not 0 < average_rate <= 1:
-            raise ValueError(f"MINE: average_rate is {average_rate}; it must be above 0 and at most 1.")
+        in_range("MINE", "(0, 1]", average_rate=average_rate)
         self.average_rate = average_rate
         self.independent_marginal = independent_marginal
 

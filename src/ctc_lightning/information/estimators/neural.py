@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.information.estimators.checks import check_readable
 from ctc_lightning.information.estimators.critic import Critic, CriticDesign
 from ctc_lightning.information.estimators.protocol import Estimate, Estimator, Fitted, Pairs
@@ -69,17 +70,12 @@ class NeuralEstimator(Estimator):
         fresh_noise: bool,
         max_marginal: int | None,
     ) -> None:
-        if learning_rate <= 0:
-            raise ValueError(f"{self.name}: learning_rate is {learning_rate}; it must be above 0.")
-        if weight_decay < 0:
-            raise ValueError(f"{self.name}: weight_decay is {weight_decay}; it must be 0 or more.")
-        if not 0 <= validation < 1:
-            raise ValueError(f"{self.name}: validation is {validation}; it must be from 0 to below 1.")
-        least = {"iterations": 1, "batch_size": 2, "interval": 1, "patience": 1, "max_marginal": 1}
-        given = (iterations, batch_size, interval, patience, max_marginal)
-        for (name, smallest), number in zip(least.items(), given, strict=True):
-            if number is not None and number < smallest:
-                raise ValueError(f"{self.name}: {name} is {number}; give at least {smallest}.")
+        in_range(self.name, "(0, inf)", learning_rate=learning_rate)
+        in_range(self.name, "[0, inf)", weight_decay=weight_decay)
+        in_range(self.name, "[0, 1)", validation=validation)
+        count(self.name, iterations=iterations, interval=interval, patience=patience)
+        count(self.name, least=2, batch_size=batch_size)
+        count(self.name, null=True, max_marginal=max_marginal)
         self.critic = critic
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.information.estimators.checks import check_pairs, check_readable
 from ctc_lightning.information.estimators.gaussian_forms import MaxEntropy
 from ctc_lightning.information.estimators.protocol import Estimate, Estimator, Fitted, Pairs
@@ -53,8 +54,7 @@ class NoisyChannel(Estimator):
     uses_x = False
 
     def __init__(self, *, draws: int) -> None:
-        if draws < 1:
-            raise ValueError(f"noisy channel: {draws} draws of the noise, must be at least 1; 8 is usual.")
+        count("noisy channel", example=8, draws=draws)
         self.draws = draws
 
     def fit(self, train: Pairs, *, seed: int) -> "FittedChannel":

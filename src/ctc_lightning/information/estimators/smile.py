@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.information.estimators.neural import NeuralEstimator
 from ctc_lightning.information.estimators.scores import Scores, log_mean_exp
 
@@ -33,8 +34,7 @@ class SMILE(NeuralEstimator):
 
     def __init__(self, *, clip: float, **settings: Any) -> None:
         super().__init__(**settings)
-        if clip <= 0:
-            raise ValueError(f"SMILE: clip is {clip}; it must be above 0.")
+        in_range("SMILE", "(0, inf)", clip=clip)
         self.clip = clip
 
     def bound(self, scores: Scores) -> Tensor:

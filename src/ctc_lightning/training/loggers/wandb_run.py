@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.cli.configuration import WANDB_ID
 from ctc_lightning.cli.run_name import started_again
 from ctc_lightning.files.atomic_write import RESUME, write_text
@@ -61,10 +62,7 @@ class WandBRun(WandbLogger):
         checkpoints: Sequence[str] = (),
         init_timeout: float = 90.0,
     ) -> None:
-        if init_timeout <= 0:
-            raise ValueError(
-                f"logger.wandb.init_timeout is {init_timeout} seconds; it must be above 0, W&B's own is 90."
-            )
+        in_range("logger.wandb", "(0, inf)", example=90, init_timeout=init_timeout)
         settings = wandb.Settings(init_timeout=init_timeout)
         if hasattr(settings, WANDB_FLUSH_SECONDS):
             setattr(settings, WANDB_FLUSH_SECONDS, 1.0)
