@@ -193,11 +193,14 @@ def test_a_state_goes_on_identically(make_batch):
     [
         ({"momentum": -0.1}, r"momentum is -0.1; it must be at least 0 and at most 1"),
         ({"momentum": 1.1}, r"momentum is 1.1; it must be at least 0 and at most 1"),
-        ({"momentum": 0.9, "num_negatives": 0}, "num_negatives is 0; give a whole number of at least 1"),
-        ({"momentum": 0.9, "exclude": "none"}, "exclude is 'none'; choose one of 'image', 'class'"),
+        (
+            {"momentum": 0.9, "num_negatives": 0},
+            "num_negatives is 0; it must be a whole number of at least 1",
+        ),
+        ({"momentum": 0.9, "exclude": "none"}, "exclude is 'none'; it must be one of 'image', 'class'"),
         (
             {"momentum": 0.9, "dtype": "float64"},
-            "dtype is 'float64'; choose one of 'float32', 'float16', 'bf",
+            "dtype is 'float64'; it must be one of 'float32', 'float16', 'bf",
         ),
     ],
 )
