@@ -230,6 +230,29 @@ def test_a_kill_right_after_a_checkpoint_is_written_loses_no_logged_row(
     assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
 
 
+class KillAfterLast(pl.Callback):
+    """The process kills itself once the second epoch's ``last.ckpt`` is in place."""
+
+    def setup(self, trainer, pl_module, stage):
+        write = AtomicCheckpointIO.save_checkpoint
+
+        def write_and_die(io, checkpoint, path, storage_options=None):
+            write(io, checkpoint, path, storage_options)
+            if Path(path).stem == "last" and checkpoint["epoch"] == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        AtomicCheckpointIO.save_checkpoint = write_and_die
+
+
+@pytest.mark.slow
+def test_sigkill_right_after_the_last_checkpoint_is_written_loses_no_logged_row(uninterrupted, tmp_path):
+    run_dir, overrides = tmp_path / "run", MODELS["ctc_queue"].split()
+    killed = run_there(run_dir, *overrides, "+callbacks.kill._target_=test_resume.KillAfterLast")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    run_here(run_dir, *overrides, "resume=auto")
+    assert_equal_ends(run_dir, uninterrupted("ctc_queue"))
+
+
 @pytest.mark.parametrize("name", ["best", "epoch_002"])
 def test_a_run_that_continues_from_an_earlier_checkpoint_of_its_own_logs_nothing_twice(
     name, uninterrupted, tmp_path
