@@ -1,4 +1,4 @@
-"""What all tests share: a small finished run, a broken disk; configuration files that are read once."""
+"""What all tests share: a small finished run, a broken disk; files that are read and images drawn once."""
 
 import copy
 import resource
@@ -14,6 +14,7 @@ from hydra.core.plugins import Plugins
 from matplotlib.figure import Figure
 
 import programs
+from ctc_lightning.data import glyphs
 
 SMALL = ["experiment=digits_ce", "data.num_train=200", "data.num_val=60", "data.num_test=100"]
 QUIET = ["trainer.max_epochs=3", "trainer.enable_progress_bar=false", "callbacks.transfer_probe=null"]
@@ -35,6 +36,19 @@ def parse_once(source, config_path):
 
 
 config_source.load_config = parse_once
+
+drawn, draw = {}, glyphs.draw_glyphs
+
+
+def draw_once(templates_TSP2, num_images, seed, style):
+    """Most trainings here are on the same few glyphs."""
+    key = templates_TSP2.tobytes(), num_images, str(seed), repr(style)
+    if key not in drawn:
+        drawn[key] = draw(templates_TSP2, num_images, seed, style)
+    return copy.deepcopy(drawn[key])
+
+
+glyphs.draw_glyphs = draw_once
 
 
 @pytest.fixture(scope="session")

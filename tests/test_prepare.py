@@ -14,6 +14,7 @@ import pytest
 from PIL import ExifTags, Image
 from safetensors.numpy import load_file
 
+import programs
 from ctc_lightning import prepare as program
 from ctc_lightning.data.folders import list_class_folders
 from ctc_lightning.prepare import main, prepare, shrunk
@@ -63,8 +64,7 @@ def tree(tmp_path_factory):
 def prepared(tree, tmp_path_factory):
     """What the command writes, and what it says."""
     output = tmp_path_factory.mktemp("prepared") / "shards"
-    command = [*COMMAND, str(tree), str(output), "--size", str(SIZE), "--workers", "2"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = programs.run("prepare", tree, output, "--size", SIZE, "--workers", 2)
     assert done.returncode == 0, done.stderr
     return output, done
 

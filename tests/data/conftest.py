@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from ctc_lightning.data import Collection, ImageFiles, ImageSet
+from ctc_lightning.data import Collection, ImageFiles, ImageSet, glyphs
+from ctc_lightning.data.glyph_images import draw_glyphs
 
 CLASSES = 4
 
@@ -131,3 +132,11 @@ def one_sentence():
             assert str(text) in message
 
     return check
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _images_are_drawn_anew():
+    """Not as in other tests, which share them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glyphs, "draw_glyphs", draw_glyphs)
+        yield

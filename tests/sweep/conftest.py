@@ -13,6 +13,7 @@ from ctc_lightning import train
 PROBE = "callbacks.transfer_probe"
 FAST = [
     "debug=fast", "trainer.max_epochs=2", "num_threads=1", "trainer.enable_progress_bar=false",
+    "data.style.image_size=16", "data.style.max_shift=2",
     f"{PROBE}.targets=[hue,fine]", f"~{PROBE}.protocols.knn", f"~{PROBE}.protocols.standardised",
 ]  # fmt: skip
 KILLED = Path(__file__).with_name("killed.py")

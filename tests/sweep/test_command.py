@@ -30,9 +30,8 @@ def ends(run_dir):
     return table[table.epoch == table.epoch.max()].value.to_numpy()
 
 
-@pytest.mark.parametrize(
-    "launcher", [[], pytest.param(JOBLIB, marks=pytest.mark.slow)], ids=["here", "joblib"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], JOBLIB], ids=["here", "joblib"])
 def test_a_killed_sweep_continues_where_it_was(launcher, sweep, sweep_here, tmp_path):
     assert sweep(*GRID, killed=("temperature=0.2", 1)).returncode == -9
     made = runs(tmp_path / "grid")

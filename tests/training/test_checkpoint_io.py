@@ -3,12 +3,11 @@
 import os
 import resource
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
 
+import programs
 from ctc_lightning.training.checkpoint_io import AtomicCheckpointIO
 
 BEFORE, AFTER = {"weight": torch.zeros(4)}, {"weight": torch.ones(2_000_000)}
@@ -35,13 +34,11 @@ torch.save = half
 
 
 def write(path, prepare):
-    return subprocess.run(
-        [sys.executable, "-c", WRITE.format(prepare=prepare), str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    program = path.with_name("write.py")
+    program.write_text(WRITE.format(prepare=prepare))
+    ended = programs.run(str(program), path)
+    program.unlink()
+    return ended
 
 
 def test_what_is_written_is_read(tmp_path):

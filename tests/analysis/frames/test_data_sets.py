@@ -65,7 +65,7 @@ def write_record(path, digest, classes, train=40):
     (path / "provenance.json").write_text(json.dumps({"data": record}))
 
 
-def test_two_folders_are_never_averaged(write_run, tmp_path, caplog):
+def test_two_folders_are_never_averaged(write_run, tmp_path, caplog, quick):
     for name, classes in {"A": CATS, "B": OWLS}.items():
         for seed in (0, 1):
             path = write_run(

@@ -19,6 +19,8 @@ FAST = [
     "trainer.max_epochs=2",
     "trainer.enable_progress_bar=false",
     "seed=4",
+    "data.style.image_size=16",
+    "data.style.max_shift=2",
     "callbacks.transfer_probe.targets=[hue,digits/digit]",
     "callbacks.transfer_probe.data.num_train=60",
     "callbacks.transfer_probe.data.num_val=40",
@@ -100,7 +102,7 @@ def test_each_log_alone_gives_the_numbers_of_results_csv(name, log_alone, traine
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_each_log_alone_gives_the_same_trade_off_and_a_report(name, log_alone, trained, tmp_path):
+def test_each_log_alone_gives_the_same_trade_off_and_a_report(name, log_alone, trained, tmp_path, quick):
     paths, options = log_alone(name)
     found = trade_off(comparable(load_runs(*paths, **options)))
     expected = trade_off(comparable(load_runs(trained)))

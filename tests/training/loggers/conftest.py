@@ -9,7 +9,10 @@ import pytest
 import programs
 
 HERE = Path(__file__).parent
-FAST = ["debug=fast", "num_threads=1", "trainer.enable_progress_bar=false", "seed=3", "model.queue_size=100"]
+FAST = [
+    "debug=fast", "num_threads=1", "trainer.enable_progress_bar=false", "seed=3", "model.queue_size=100",
+    "data.style.image_size=16", "data.style.max_shift=2",
+]  # fmt: skip
 PROBE = ["callbacks.transfer_probe.targets=[hue]", "~callbacks.transfer_probe.protocols.standardised"]
 KILL = "+callbacks.kill={_target_:kill_in_epoch.Kill,epoch:2,seconds:3}"
 
