@@ -1,11 +1,16 @@
 """Ctrl-C before a program's own code runs."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
+
+import programs
 
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src"
@@ -44,3 +49,42 @@ def test_while_a_program_is_imported_it_is_one_line(installed, program, tmp_path
 def test_only_programs_change_what_ctrl_c_does(tmp_path):
     ended = run(tmp_path, "-c", "import ctc_lightning; ctc_lightning.CTCModule")
     assert ended.stderr.endswith("KeyboardInterrupt\n")
+
+
+PATCHED = """
+import sys, time
+from importlib import import_module
+from ctc_lightning.{module} import main
+import ctc_lightning.{place} as place
+def work(*arguments, **options):
+    print("working", flush=True)
+    time.sleep(60)
+place.{name} = work
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "place", "name", "arguments"),
+    [
+        ("report", "report", "load_runs", ["here"]),
+        ("data.__main__", "data.__main__", "get", ["get", "dtd"]),
+        ("data.__main__", "data.__main__", "overview", ["list"]),
+        ("prepare", "prepare", "list_splits", ["here", "there"]),
+        ("transfer", "transfer", "evaluate_all", ["run=here"]),
+        ("information.__main__", "information.__main__", "evaluate_all", ["run=here"]),
+        ("export.command", "export.command", "find_checkpoint", ["checkpoint=here"]),
+    ],
+)
+def test_while_a_program_works_it_is_one_line(module, place, name, arguments, tmp_path):
+    (tmp_path / "program.py").write_text(PATCHED.format(module=module, place=place, name=name))
+    process = programs.start(str(tmp_path / "program.py"), *arguments, cwd=tmp_path)
+    while process.poll() is None and "working" not in (process.folder / "stdout").read_text():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(30)
+    assert process.returncode == 130
+    assert err.startswith("Interrupted: ")
+    assert err.endswith("To continue, rerun the same command.\n")
+    assert err.count("\n") == 1
