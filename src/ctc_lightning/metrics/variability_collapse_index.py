@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count
 from ctc_lightning.metrics.class_moments import RESOLUTION, ROUNDING, ClassMoments
 
 
@@ -32,8 +33,7 @@ class VariabilityCollapseIndex(ClassMoments):
 
     def __init__(self, num_features: int, num_classes: int, **kwargs: Any) -> None:
         super().__init__(num_features, num_classes, **kwargs)
-        if num_classes < 2:
-            raise ValueError(f"{self.name}: {num_classes} class; between-class geometry needs at least 2.")
+        count(self.name, least=2, num_classes=num_classes)
 
     def compute(self) -> Tensor:
         """VCI, 0-dim float64.
