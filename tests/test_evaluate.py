@@ -300,6 +300,7 @@ FLOATS = tensors()
         (Features(), (FLOATS[0][:0], FLOATS[1][:0]), {}, "the train images are 0 with labels"),
         (Features(), (FLOATS[0], torch.arange(90)), {}, "has 1 image, must have at least 2"),
         (Features(), FLOATS, {"image_size": 9, "mean": [0], "std": [1]}, r"the network expects \(1, 9, 9\)"),
+        (3, FLOATS, {}, "network is 3; give a module, a run directory"),
         ("nowhere", FLOATS, {}, "nowhere does not exist; give a module, a run directory"),
     ],
 )

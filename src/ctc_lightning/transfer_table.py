@@ -109,6 +109,10 @@ def _subjects(
 ) -> Mapping[Path, Found]:
     """What is to be evaluated, by the folder of its results."""
     if not isinstance(network, nn.Module):
+        if not isinstance(network, str | Path):
+            raise ValueError(  # noqa: TRY004
+                f"network is {network!r}; give a module, a run directory, a checkpoint or an exported folder."
+            )
         path = Path(network)
         if not path.exists():
             raise ValueError(

@@ -83,6 +83,17 @@ def test_groups_and_the_run_s_seed_are_overrides():
     assert (data.seed, data.instance_seed) == (5, 5)
 
 
+@pytest.mark.parametrize("name", ["num_classes", "classes", "image_shape", "mean", "std"])
+def test_what_the_images_tell_is_known_after_setup(name):
+    data = load_data("digits", source_label="digit", **TINY)
+    with pytest.raises(AttributeError, match=f"^{name} is known after setup: call data.setup\\(\\) first"):
+        getattr(data, name)
+    with pytest.raises(AttributeError, match="has no attribute 'nam'"):
+        data.nam  # noqa: B018
+    data.setup()
+    assert getattr(data, name) is not None
+
+
 def test_a_bare_trainer_trains_on_it():
     data = load_data("digits", source_label="digit", **TINY)
     data.setup()

@@ -4,7 +4,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -20,6 +20,10 @@ from ctc_lightning.data.sampler import EpochBatches
 from ctc_lightning.data.standardise import Standardise
 
 Loader = DataLoader[Any]
+_OF_THE_IMAGES = (
+    *("image_sets", "num_images", "num_classes", "classes"),
+    *("image_shape", "standardise", "mean", "std", "network_input"),
+)
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
@@ -108,6 +112,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.drop_last = drop_last
         self.num_replaced = 0
         self.begun = (-1, 0)
+
+    if not TYPE_CHECKING:  # mypy would believe in every attribute
+
+        def __getattr__(self, name: str) -> Any:
+            """Attributes that only the images tell."""
+            if name in _OF_THE_IMAGES:
+                raise AttributeError(f"{name} is known after setup: call data.setup() first.")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def state_dict(self) -> dict[str, int]:
         """How far into which epoch the training is."""
