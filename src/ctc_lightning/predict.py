@@ -29,7 +29,7 @@ def run(cfg: DictConfig) -> None:
 
 def main() -> None:
     """``python -m ctc_lightning.predict``: errors of the user's are one sentence and exit code 2."""
-    launch(run, "predict")
+    launch(run, "predict", kept="nothing is written before all images are")
 
 
 if __name__ == "__main__":

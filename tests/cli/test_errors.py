@@ -154,6 +154,8 @@ def test_an_option_that_the_method_does_not_use_is_refused(overrides, said, comp
         ),
         (["trainer.devices=[0,a]"], r"trainer.devices\[1\] is a; it must be a whole number"),
         (["optim.optimizer.lr=inf"], "optim.optimizer.lr is inf; it must be a finite number"),
+        (["optim.decay_norm_and_bias=abc"], "optim.decay_norm_and_bias is abc; it must be true or false"),
+        (["optim.lr_base_batch=0.5"], "optim.lr_base_batch is 0.5; it must be a whole number or null"),
         (["data.drop_last=[1]"], r"data.drop_last is \[1\]; it must be true or false"),
         (["trainer.detect_anomaly={a:1}"], "trainer.detect_anomaly is {'a': 1}; it must be true or false"),
         (["trainer.barebones=true"], "trainer.barebones is true, .* leave it out"),

@@ -30,7 +30,7 @@ def run(folder, *arguments):
     )
 
 
-PROGRAMS = ["data", "export", "information", "prepare", "report", "train", "transfer"]
+PROGRAMS = ["data", "export", "information", "predict", "prepare", "report", "train", "transfer"]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -72,6 +72,12 @@ sys.exit(main())
         ("data.__main__", "data.__main__", "get", ["get", "dtd"]),
         ("data.__main__", "data.__main__", "overview", ["list"]),
         ("prepare", "prepare", "list_splits", ["here", "there"]),
+        (
+            "predict",
+            "predict",
+            "write_predictions",
+            ["checkpoint=here", "images=there", "output=classes.csv"],
+        ),
         ("transfer", "transfer", "evaluate_all", ["run=here"]),
         ("information.__main__", "information.__main__", "evaluate_all", ["run=here"]),
         ("export.command", "export.command", "find_checkpoint", ["checkpoint=here"]),

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ctc_lightning.cli.configuration import config_dir
-from ctc_lightning.cli.interrupt import plain_interrupt
+from ctc_lightning.cli.interrupt import FINISHED, plain_interrupt
 from ctc_lightning.cli.option_types import parameters
 from ctc_lightning.cli.overrides import literal, quoted
 from ctc_lightning.files.atomic_write import RERUN, WriteError
@@ -63,15 +63,16 @@ def plain_errors(config_name: str) -> Iterator[None]:
         sys.exit(2)
 
 
-def launch(program: Callable[[], Any], config_name: str) -> None:
+def launch(program: Callable[[], Any], config_name: str, kept: str = FINISHED) -> None:
     """Run a Hydra program on the command line; a user's mistake is one line and exit code 2.
 
     Args:
         program: reads ``sys.argv``.
         config_name: of its configuration.
+        kept: see `plain_interrupt`.
     """
     sys.argv[1:] = literal(sys.argv[1:])
-    with plain_interrupt(), plain_errors(config_name):
+    with plain_interrupt(kept), plain_errors(config_name):
         program()
 
 

@@ -19,8 +19,11 @@ _WORDS = {
     str: "text",
     NoneType: "null",
 }
-# Options of data sets that are composed later
-_DATA_SETS = "ctc_lightning.data.from_collection.CollectionDataModule"
+# Sections without a `_target_`: what is made of their options
+_MADE_OF = {
+    "data_defaults.": "ctc_lightning.data.from_collection.CollectionDataModule",
+    "optim.": "ctc_lightning.module.CTCModule",
+}
 
 
 def check_types(cfg: DictConfig) -> None:
@@ -73,7 +76,7 @@ def _of_parts(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, se
     """The options of constructors that are annotated with plain types, or with lists or mappings of them."""
     try:
         of_targets = prefix.endswith("data_defaults.")
-        target = _DATA_SETS if of_targets else node.get("_target_")
+        target = next((made for end, made in _MADE_OF.items() if prefix.endswith(end)), node.get("_target_"))
         annotations = parameters(get_object(target)) if target else {}
     except (ImportError, ValueError):  # a package that is missing, a function of C: instantiation says more
         annotations = {}
