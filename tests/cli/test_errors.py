@@ -94,7 +94,7 @@ def test_a_misspelt_choice_is_named_with_the_nearest_and_all(override, nearest, 
         (["network=any", "network.backbone=cifar/resnet9"], "no backbone 'cifar/resnet9'.*cifar/resnet8"),
         (["callbacks.transfer_probe.targets=[hie]"], "there is no target hie; did you mean hue"),
         (["data.source_label=colour"], "source_label is 'colour'.*hue"),
-        (["model.stages.contrast.memory.exclude=imge"], "exclude is 'imge'; choose one of .*'image'"),
+        (["model.stages.contrast.memory.exclude=imge"], "exclude is 'imge'; it must be one of .*'image'"),
         (
             ["callbacks.transfer_probe.data_defaults.val_share=abc"],
             "callbacks.transfer_probe.data_defaults.val_share is abc; it must be a finite number",

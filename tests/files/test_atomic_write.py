@@ -214,6 +214,18 @@ def test_every_place_names_the_path_and_the_remedy(tmp_path, file_size_limit, pl
         write(tmp_path)
 
 
+def test_rows_that_cannot_be_added_leave_the_table_as_it_was(tmp_path, file_size_limit):
+    table = ResultsTable(tmp_path / "results.csv")
+    row = Row("r", "ce", 0, 0, 0, "knn", "hue", "top1", 0.5)
+    table.put([row])
+    before = table.path.read_bytes()
+    with pytest.raises(WriteError, match=r"results\.csv cannot be written"), file_size_limit(20_000):
+        table.put([row._replace(epoch=epoch) for epoch in range(1, 1000)])
+    assert table.path.read_bytes() == before
+    table.put([row._replace(epoch=1)])
+    assert [one.epoch for one in table.rows()] == [0, 1]
+
+
 def test_features_that_cannot_be_kept_are_a_warning(tmp_path, file_size_limit, caplog):
     features, index = torch.randn(100, 64), torch.arange(100)
     with file_size_limit(1000):

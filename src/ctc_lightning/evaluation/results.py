@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ctc_lightning.files.atomic_write import atomic_file, write_errors
+from ctc_lightning.files.atomic_write import append, atomic_file
 from ctc_lightning.files.locks import locked
 
 
@@ -128,10 +128,7 @@ class ResultsTable:
                 self._add(new)
                 self._rewrite(row for row in self._rows if row is not None)
             elif new:
-                with write_errors(self.path), self.path.open("ab") as file:
-                    file.write(_lines(new))
-                    file.flush()
-                    os.fsync(file.fileno())
+                append(self.path, _lines(new))
 
     def keep(self, wanted: Callable[[Row], bool]) -> None:
         """Drop the rows that are not wanted."""

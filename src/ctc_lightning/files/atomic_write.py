@@ -102,6 +102,23 @@ def write_text(path: Path, text: str, then: str = RERUN) -> None:
         beside.write_text(text, encoding="utf-8")
 
 
+def append(path: Path, content: bytes, then: str = RERUN) -> None:
+    """Add bytes at the end of a file and sync it; a kill may leave a part of them.
+
+    Raises:
+        WriteError: the system refuses to write; the file is as long as before.
+    """
+    with write_errors(path, then), path.open("ab", buffering=0) as file:
+        size, left = file.tell(), memoryview(content)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            os.ftruncate(file.fileno(), size)
+            raise
+        os.fsync(file.fileno())
+
+
 def reserve(path: Path) -> None:
     """Allocate the blocks of a sparse file: writing to its memory map on a full disk kills with SIGBUS.
 
