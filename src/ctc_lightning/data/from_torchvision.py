@@ -4,7 +4,7 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import ImageSet
@@ -20,21 +20,23 @@ class TorchvisionCollection(Collection):
     has compared the file's md5 with the published one.
 
     Attributes:
+        source: that class.
         parts: what torchvision calls the splits that `download` fetches.
         place: path below the folder of what torchvision reads, ``{part}`` standing for the part.
     """
 
     downloads = True
+    source: ClassVar[type]
     parts: tuple[str, ...] = ("train", "test")
     place: str
 
-    @abstractmethod
-    def open(self, folder: Path, part: str, *, download: bool = False) -> Any:
-        """The data set of torchvision, read from ``folder``."""
+    def options(self, part: str) -> dict[str, Any]:
+        """What ``source`` reads this part by."""
+        return {"train": part == "train"}
 
     @abstractmethod
     def convert(self, data: Any) -> ImageSet:
-        """What `open` returned, as images, labels from 0 and class names."""
+        """What ``source`` has read, as images, labels from 0 and class names."""
 
     def read(self, folder: Path, split: str) -> ImageSet:
         """One official split: (N, C, H, W) uint8, labels (N,) int64.
@@ -51,7 +53,7 @@ class TorchvisionCollection(Collection):
         if missing := self.missing(folder):
             raise ValueError(f"{self.title} in {folder} lacks {', '.join(missing)}: {self.how_to_get}.")
         try:
-            images = self.convert(self.open(folder, part))
+            images = self.convert(self.source(folder, **self.options(part)))
         except _NOT_WHOLE as error:
             raise ValueError(self._corrupted(folder, part, "the files are not the published ones")) from error
         if problem := self._problem(images):
@@ -66,7 +68,7 @@ class TorchvisionCollection(Collection):
         """
         for part in self.parts:
             try:
-                self.open(folder, part, download=True)
+                self.source(folder, **self.options(part), download=True)
             except (OSError, *_NOT_WHOLE) as error:
                 reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
                 raise ValueError(

@@ -6,12 +6,42 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.image_set import ImageFiles
+
+
+class ListedCollection(Collection):
+    """Image files that a class of ``torchvision.datasets`` downloads and lists.
+
+    Attributes:
+        needs: the last is the folder of the images.
+        source: that class.
+    """
+
+    downloads = True
+    source: ClassVar[type]
+
+    def options(self, split: str) -> dict[str, Any]:
+        """What ``source`` lists this split by."""
+        return {"split": split}
+
+    def read(self, folder: Path, split: str) -> ImageFiles:
+        """See `Collection.read`."""
+        with reading(self.title, folder):
+            dataset, pairs = undecoded(self.source, folder, **self.options(split))
+        # The names of the flowers came with torchvision 0.22
+        classes = getattr(dataset, "classes", ())
+        return from_pairs(pairs, folder / self.needs[-1], classes, self.title)
+
+    def download(self, folder: Path) -> None:
+        """See `Collection.download`."""
+        with fetching(self.title, folder):
+            self.source(folder, download=True)
 
 
 def undecoded(make: Callable[..., Any], root: Path, **options: Any) -> tuple[Any, list[tuple[Path, int]]]:

@@ -3,7 +3,6 @@
 # N images, H rows, W columns, C channels
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ class CIFAR10(TorchvisionCollection):
     Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
     """
 
+    source = datasets.CIFAR10
     title = "CIFAR-10"
     counts: Mapping[str, int] = {"train": 50_000, "test": 10_000}
     num_classes: Mapping[str, int] = {"class": 10}
@@ -26,20 +26,12 @@ class CIFAR10(TorchvisionCollection):
     folder = "cifar10"
     place = "cifar-10-batches-py"
     needs = (
-        "cifar-10-batches-py/data_batch_1",
-        "cifar-10-batches-py/data_batch_2",
-        "cifar-10-batches-py/data_batch_3",
-        "cifar-10-batches-py/data_batch_4",
-        "cifar-10-batches-py/data_batch_5",
+        *(f"cifar-10-batches-py/data_batch_{n}" for n in range(1, 6)),
         "cifar-10-batches-py/test_batch",
         "cifar-10-batches-py/batches.meta",
     )
     how_to_get = "get it by python -m ctc_lightning.data get cifar10 (0.2 GB)"
     notes = "The authors' split."
-
-    def open(self, folder: Path, part: str, *, download: bool = False) -> datasets.CIFAR10:
-        """The data set of torchvision."""
-        return datasets.CIFAR10(folder, train=part == "train", download=download)
 
     def convert(self, data: Any) -> ImageSet:
         """(N, 32, 32, 3) to (N, 3, 32, 32)."""

@@ -23,6 +23,7 @@ class CIFAR100(TorchvisionCollection):
     Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
     """
 
+    source = datasets.CIFAR100
     title = "CIFAR-100"
     counts: Mapping[str, int] = {"train": 50_000, "test": 10_000}
     num_classes: Mapping[str, int] = {"fine": 100, "coarse": 20}
@@ -32,10 +33,6 @@ class CIFAR100(TorchvisionCollection):
     needs = ("cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta")
     how_to_get = "get it by python -m ctc_lightning.data get cifar100 (0.2 GB)"
     notes = "The authors' split."
-
-    def open(self, folder: Path, part: str, *, download: bool = False) -> datasets.CIFAR100:
-        """The data set of torchvision."""
-        return datasets.CIFAR100(folder, train=part == "train", download=download)
 
     def convert(self, data: Any) -> ImageSet:
         """(N, 32, 32, 3) to (N, 3, 32, 32); adds the superclasses of the same files."""

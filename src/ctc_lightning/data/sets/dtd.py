@@ -1,19 +1,17 @@
 """DTD: textures, named by adjectives."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 from torchvision import datasets
 
 from ctc_lightning.checks import one_of
-from ctc_lightning.data.collection import Collection
-from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import fetching, from_pairs, reading, undecoded
+from ctc_lightning.data.listed import ListedCollection
 
 PARTITIONS = 10
 
 
-class DTD(Collection):
+class DTD(ListedCollection):
     """47 adjectives, such as "braided", with 120 images of each.
 
     Args:
@@ -25,12 +23,12 @@ class DTD(Collection):
     Source: Cimpoi et al., "Describing textures in the wild", CVPR 2014; read by torchvision.
     """
 
+    source = datasets.DTD
     title = "DTD"
     counts: Mapping[str, int] = {"train": 1880, "val": 1880, "test": 1880}
     num_classes: Mapping[str, int] = {"class": 47}
     folder = "dtd"
     how_to_get = "get it by python -m ctc_lightning.data get dtd (0.6 GB)"
-    downloads = True
 
     def __init__(self, partition: int = 1) -> None:
         one_of("data.collection", range(1, PARTITIONS + 1), partition=partition)
@@ -41,13 +39,6 @@ class DTD(Collection):
         )
         self.notes = f"The authors' partition {partition} of {PARTITIONS}."
 
-    def read(self, folder: Path, split: str) -> ImageFiles:
-        """See `Collection.read`."""
-        with reading(self.title, folder):
-            dataset, pairs = undecoded(datasets.DTD, folder, split=split, partition=self.partition)
-        return from_pairs(pairs, folder / "dtd" / "dtd" / "images", dataset.classes, self.title)
-
-    def download(self, folder: Path) -> None:
-        """See `Collection.download`."""
-        with fetching(self.title, folder):
-            datasets.DTD(folder, download=True)
+    def options(self, split: str) -> dict[str, Any]:
+        """See `ListedCollection.options`."""
+        return {"split": split, "partition": self.partition}

@@ -2,7 +2,6 @@
 
 # N images, H rows, W columns
 
-from pathlib import Path
 from typing import Any
 
 from torchvision import datasets
@@ -40,6 +39,7 @@ class EMNIST(TorchvisionCollection):
     Source: Cohen et al. 2017, arXiv 1702.05373.
     """
 
+    source = datasets.EMNIST
     title = "EMNIST"
     image_size = 28
     channels = 1
@@ -59,9 +59,9 @@ class EMNIST(TorchvisionCollection):
         )
         self.notes = f"The authors' split {split}; images are upright."
 
-    def open(self, folder: Path, part: str, *, download: bool = False) -> datasets.EMNIST:
-        """The data set of torchvision."""
-        return datasets.EMNIST(folder, split=self.split, train=part == "train", download=download)
+    def options(self, part: str) -> dict[str, Any]:
+        """See `TorchvisionCollection.options`."""
+        return {"split": self.split, "train": part == "train"}
 
     def convert(self, data: Any) -> ImageSet:
         """(N, column, row) to (N, 1, row, column); class 0 of ``letters``, which nothing has, is left out."""

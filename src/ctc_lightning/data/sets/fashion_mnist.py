@@ -3,7 +3,6 @@
 # N images, H rows, W columns
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torchvision import datasets
@@ -18,6 +17,7 @@ class FashionMNIST(TorchvisionCollection):
     Source: Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747.
     """
 
+    source = datasets.FashionMNIST
     title = "Fashion-MNIST"
     counts: Mapping[str, int] = {"train": 60_000, "test": 10_000}
     num_classes: Mapping[str, int] = {"class": 10}
@@ -33,10 +33,6 @@ class FashionMNIST(TorchvisionCollection):
     )
     how_to_get = "get it by python -m ctc_lightning.data get fashion_mnist (0.03 GB)"
     notes = "The authors' split."
-
-    def open(self, folder: Path, part: str, *, download: bool = False) -> datasets.FashionMNIST:
-        """The data set of torchvision."""
-        return datasets.FashionMNIST(folder, train=part == "train", download=download)
 
     def convert(self, data: Any) -> ImageSet:
         """(N, 28, 28) to (N, 1, 28, 28)."""

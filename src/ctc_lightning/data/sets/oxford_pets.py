@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torchvision import datasets
 
-from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import fetching, from_lists, reading
+from ctc_lightning.data.listed import ListedCollection, from_lists, reading
 
 LISTS = {"train": "trainval", "test": "test"}
 
 
-class OxfordPets(Collection):
+class OxfordPets(ListedCollection):
     """37 breeds, about 100 training and 100 test images of each.
 
     A line of ``annotations/trainval.txt`` or ``test.txt`` is "Maine_Coon_12 20 1 9": the image's name, which
@@ -24,10 +22,11 @@ class OxfordPets(Collection):
     Source: Parkhi et al., "Cats and dogs", CVPR 2012.
     """
 
+    source = datasets.OxfordIIITPet
     title = "Oxford-IIIT Pets"
     counts: Mapping[str, int] = {"train": 3680, "test": 3669}
     num_classes: Mapping[str, int] = {"class": 37}
-    metric: ClassVar[Metric] = "mean_per_class"
+    metric = "mean_per_class"
     folder = "oxford_pets"
     needs = (
         "oxford-iiit-pet/annotations/trainval.txt",
@@ -35,7 +34,6 @@ class OxfordPets(Collection):
         "oxford-iiit-pet/images",
     )
     how_to_get = "get it by python -m ctc_lightning.data get oxford_pets (0.8 GB)"
-    downloads = True
     notes = "The authors' split; their trainval is train."
 
     def read(self, folder: Path, split: str) -> ImageFiles:
@@ -53,8 +51,3 @@ class OxfordPets(Collection):
             classes = [names[label] for label in range(len(names))]
         paths = [base / "images" / f"{image}.jpg" for image in images]
         return from_lists(paths, label_N, base / "images", classes, self.title)
-
-    def download(self, folder: Path) -> None:
-        """See `Collection.download`."""
-        with fetching(self.title, folder):
-            datasets.OxfordIIITPet(folder, download=True)

@@ -3,7 +3,6 @@
 # N images, C channels, H rows, W columns
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ class STL10(TorchvisionCollection):
     Source: Coates, Lee and Ng 2011, "An analysis of single-layer networks in unsupervised feature learning".
     """
 
+    source = LabelledSTL10
     title = "STL-10"
     counts: Mapping[str, int] = {"train": 5_000, "test": 8_000}
     num_classes: Mapping[str, int] = {"class": 10}
@@ -43,9 +43,9 @@ class STL10(TorchvisionCollection):
     how_to_get = "get it by python -m ctc_lightning.data get stl10 (2.6 GB)"
     notes = "The authors' split; the unlabelled images and the ten folds are not used."
 
-    def open(self, folder: Path, part: str, *, download: bool = False) -> LabelledSTL10:
-        """The data set of torchvision, which turns the column-major files upright."""
-        return LabelledSTL10(folder, split=part, download=download)
+    def options(self, part: str) -> dict[str, Any]:
+        """See `TorchvisionCollection.options`."""
+        return {"split": part}
 
     def convert(self, data: Any) -> ImageSet:
         """Images as they are; labels from uint8 to int64."""

@@ -27,6 +27,7 @@ class SVHN(TorchvisionCollection):
     Source: Netzer et al. 2011, "Reading digits in natural images with unsupervised feature learning".
     """
 
+    source = datasets.SVHN
     title = "SVHN"
     num_classes: Mapping[str, int] = {"class": 10}
     image_size = 32
@@ -56,9 +57,9 @@ class SVHN(TorchvisionCollection):
         label_N = torch.cat([images.labels["class"], more.labels["class"]])
         return ImageSet(torch.cat([images.image, more.image]), {"class": label_N}, images.classes)
 
-    def open(self, folder: Path, part: str, *, download: bool = False) -> datasets.SVHN:
-        """The data set of torchvision."""
-        return datasets.SVHN(folder, split=part, download=download)
+    def options(self, part: str) -> dict[str, Any]:
+        """See `TorchvisionCollection.options`."""
+        return {"split": part}
 
     def convert(self, data: Any) -> ImageSet:
         """Images and labels as they are; the digits name themselves."""

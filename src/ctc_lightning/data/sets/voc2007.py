@@ -4,15 +4,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 from xml.etree import ElementTree as ET
 
 import torch
 from torchvision import datasets
 
-from ctc_lightning.data.collection import Collection, Metric
 from ctc_lightning.data.image_set import ImageFiles
-from ctc_lightning.data.listed import fetching, from_lists, reading
+from ctc_lightning.data.listed import ListedCollection, fetching, from_lists, reading
 
 CLASSES = (
     "aeroplane",
@@ -39,7 +37,7 @@ CLASSES = (
 LABEL = {name: number for number, name in enumerate(CLASSES)}
 
 
-class VOC2007(Collection):
+class VOC2007(ListedCollection):
     """Images with one or more of 20 kinds of objects: labels (N, 20) int8.
 
     1 where an object of the class is not marked difficult, -1 where all of its objects are: such an image
@@ -49,10 +47,11 @@ class VOC2007(Collection):
     lists them.
     """
 
+    source = datasets.VOCDetection
     title = "PASCAL VOC 2007"
     counts: Mapping[str, int] = {"train": 2501, "val": 2510, "test": 4952}
     num_classes: Mapping[str, int] = {"class": len(CLASSES)}
-    metric: ClassVar[Metric] = "map_11_point"
+    metric = "map_11_point"
     multi_label = True
     folder = "voc2007"
     needs = (
@@ -63,7 +62,6 @@ class VOC2007(Collection):
         "VOCdevkit/VOC2007/JPEGImages",
     )
     how_to_get = "get it by python -m ctc_lightning.data get voc2007 (0.9 GB)"
-    downloads = True
     notes = "The official split; objects marked difficult are not judged."
 
     def read(self, folder: Path, split: str) -> ImageFiles:
