@@ -93,8 +93,13 @@ def test_the_clearer_the_classes_the_higher():
     assert found[0] < found[1]
 
 
-def test_the_same_however_images_are_split(labelled, assert_same_however_split):
-    assert_same_however_split(lambda **kw: LogME(5, 3, **kw), *labelled)
+@pytest.mark.parametrize("num_features", [5, 40, 60, 80])
+def test_the_same_however_images_are_split(num_features, labelled, assert_same_however_split):
+    # the 60 images are more than the features, as many, or fewer
+    h_NF, label_N = labelled
+    generator = torch.Generator().manual_seed(1)
+    wide_NF = torch.cat([h_NF, torch.randn(60, num_features - 5, generator=generator).double()], dim=1)
+    assert_same_however_split(lambda **kw: LogME(num_features, 3, **kw), wide_NF, label_N)
 
 
 def test_bad_input_is_one_sentence():

@@ -37,7 +37,7 @@ class Moments(NamedTuple):
 class ClassMoments(Metric):
     """Base of the metrics that need no more than counts, class means and the scatter within classes.
 
-    The only state is (L + F) × (1 + F) numbers in float64, however many images there are. Batches and ranks
+    The state is (L + F) × (1 + F) numbers in float64, however many images there are. Batches and ranks
     are merged about their common means (Chan, Golub & LeVeque 1983), never as E[h²] − E[h]², so that a
     variance far smaller than the mean keeps its digits. The result does not depend on how images are
     distributed over batches and ranks, up to the rounding of float64.
@@ -86,13 +86,13 @@ class ClassMoments(Metric):
         top, bottom = self.packed.split([self.num_classes, self.num_features])
         return Moments(top[:, 0], top[:, 1:], bottom[:, 1:])
 
-    def check_counts(self, least: int) -> None:
-        """Refuse a class with fewer than ``least`` images.
+    def check_counts(self, least: int, count_L: Tensor | None = None) -> None:
+        """Refuse a class with fewer than ``least`` images; ``count_L``: None: of the moments.
 
         Raises:
             ValueError: there is one.
         """
-        count, label = self.moments.count_L.min(0)
+        count, label = (self.moments.count_L if count_L is None else count_L).min(0)
         if count < least:
             raise ValueError(
                 f"{self.name}: class {int(label)} has {int(count)} images; at least {least} of each of the "

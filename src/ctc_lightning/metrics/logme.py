@@ -1,13 +1,19 @@
-"""LogME: how probable the labels are under a linear model. F: features, L: classes, K: rank."""
+"""LogME: how probable the labels are under a linear model.
+
+B: images of a batch, N: all images, F: features, L: classes, K: rank
+"""
 
 import math
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
+from torchmetrics.utilities import dim_zero_cat
 
 from ctc_lightning.checks import count
 from ctc_lightning.metrics.class_moments import ClassMoments
+from ctc_lightning.metrics.feature_batch import check_labels, checked_features
 
 _EPSILON = 1e-5  # the authors'; without it α or β of features without noise or signal is infinite
 _STEPS, _TOLERANCE = 500, 1e-9
@@ -39,15 +45,35 @@ class LogME(ClassMoments):
     geometric mean of the old and the new t (where a class has no signal, plain steps would alternate for
     ever), and directions without variance add nothing to ln p, as the determinant demands and as in their
     first version; their faster version adds (F − K)/2 ln α, so that where K < F its scores cannot be compared
-    across networks. H is not needed itself: counts, means and scatter of classes give HᵀH and Hᵀy_c.
+    across networks. Up to N = F images are kept and the N × N matrix HHᵀ is decomposed. Of more images,
+    counts, means and scatter of classes give HᵀH and Hᵀy_c.
     """
 
     name = "LogME"
     higher_is_better = True
+    rows: list[Tensor]
 
     def __init__(self, num_features: int, num_classes: int, **kwargs: Any) -> None:
         super().__init__(num_features, num_classes, **kwargs)
         count(self.name, least=2, num_classes=num_classes)
+        self.set_dtype(torch.float64)  # in which a rank without images gathers its rows
+        # (label, features) of images that are not in the moments
+        self.add_state("rows", default=[], dist_reduce_fx="cat")
+
+    def update(self, h_BF: Tensor, label_B: Tensor) -> None:
+        """Take in (B, F) features of images with (B,) int64 labels.
+
+        Raises:
+            ValueError: another shape, features that are not finite, labels outside [0, L).
+        """
+        h_BF = checked_features(self.name, h_BF, self.num_features)
+        check_labels(self.name, label_B, len(h_BF), self.num_classes)
+        if sum(map(len, self.rows)) // (1 + self.num_features) + len(h_BF) <= self.num_features:
+            self.rows.append(torch.cat([label_B[:, None], h_BF], dim=1).flatten())
+            return
+        kept_NF, kept_N = self._kept()
+        super().update(torch.cat([kept_NF, h_BF]), torch.cat([kept_N, label_B]))
+        self.rows = []
 
     def compute(self) -> Tensor:
         """LogME, 0-dim float64.
@@ -55,19 +81,39 @@ class LogME(ClassMoments):
         Raises:
             ValueError: a class without images, or only zero features.
         """
-        self.check_counts(least=1)
-        count_L, mean_LF, scatter_FF = self.moments
+        h_NF, label_N = self._kept()
+        count_L = self.moments.count_L
+        few = not count_L.any() and len(h_NF) <= self.num_features
+        if not few and len(h_NF):
+            super().update(h_NF, label_N)
+            self.rows = []
+        count_L = label_N.bincount(minlength=self.num_classes).to(h_NF) if few else self.moments.count_L
+        self.check_counts(1, count_L)
+        if few:
+            sigma_K, basis_NK = self._resolved(h_NF @ h_NF.T, count_L)
+            hit_NL = one_hot(label_N, self.num_classes).to(h_NF)
+            return _evidence(sigma_K, (hit_NL.T @ basis_NK).square(), count_L).mean()
+        _, mean_LF, scatter_FF = self.moments
         total_LF = count_L[:, None] * mean_LF
-        sigma_F, basis_FF = torch.linalg.eigh(scatter_FF + mean_LF.T @ total_LF)
-        resolved_F = sigma_F > torch.finfo(sigma_F.dtype).eps * self.num_features * sigma_F[-1]
-        if not resolved_F.any():
+        sigma_K, basis_FK = self._resolved(scatter_FF + mean_LF.T @ total_LF, count_L)
+        return _evidence(sigma_K, (total_LF @ basis_FK).square() / sigma_K, count_L).mean()
+
+    def _kept(self) -> tuple[Tensor, Tensor]:
+        """Features and labels that are not in the moments; of all ranks inside `compute`."""
+        rows = dim_zero_cat(self.rows) if len(self.rows) else self.packed.new_empty(0)
+        label_N1, h_NF = rows.view(-1, 1 + self.num_features).split([1, self.num_features], dim=1)
+        return h_NF, label_N1.squeeze(1).long()
+
+    def _resolved(self, gram: Tensor, count_L: Tensor) -> tuple[Tensor, Tensor]:
+        """Eigenvalues above rounding, and their eigenvectors as columns."""
+        sigma, basis = torch.linalg.eigh(gram)
+        resolved = sigma > torch.finfo(sigma.dtype).eps * self.num_features * sigma[-1]
+        if not resolved.any():
             raise ValueError(
                 f"{self.name}: the {int(count_L.sum())} images have only zero features; use another layer or "
                 "checkpoint."
             )
-        sigma_K = sigma_F[resolved_F]
-        square_LK = (total_LF @ basis_FF[:, resolved_F]).square() / sigma_K
-        return _evidence(sigma_K, square_LK, count_L).mean()
+        return sigma[resolved], basis[:, resolved]
 
 
 def _evidence(sigma_K: Tensor, square_LK: Tensor, count_L: Tensor) -> Tensor:
