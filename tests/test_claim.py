@@ -45,7 +45,7 @@ def gain(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3000)
 def test_the_queue_keeps_what_cross_entropy_forgets_at_no_cost_to_the_source(gain: pd.DataFrame) -> None:
     mean = gain.mean()
     assert mean["hue"] >= 20
