@@ -105,8 +105,8 @@ def prepare(
     """Write shards of every split and, last, what is in them; return the text for a terminal.
 
     All is written beside ``output`` and takes that name when it is complete: a run that was killed leaves
-    nothing under it, and the next one begins anew. Training images lie in the shards in random order, so that
-    a few shards at a time already mix all classes.
+    nothing under it, and the next one starts from the beginning. Training images lie in the shards in random
+    order, so that a few shards at a time already mix all classes.
 
     Args:
         source: class folders in ``train``, ``val`` or ``test``; or class folders alone, which are "train".

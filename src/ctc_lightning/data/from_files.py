@@ -1,4 +1,4 @@
-"""The data module of image files that are decoded while training goes on, as for ImageNet."""
+"""The data module of image files that are decoded during training, as for ImageNet."""
 
 # B images of a batch, C channels
 

@@ -1,4 +1,4 @@
-"""The temporal analysis: what the frozen features are worth elsewhere, while training goes on."""
+"""The temporal analysis: what the frozen features are worth elsewhere, during training."""
 
 import logging
 import time
