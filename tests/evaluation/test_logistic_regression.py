@@ -9,6 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from ctc_lightning.evaluation.logistic_regression import fit_path
+from ctc_lightning.evaluation.scaling import fit_scaling
 
 PROMISE = 1e-4  # nats per image above the optimum
 STRENGTHS = [100.0, 1.0, 1e-3]
@@ -137,6 +138,20 @@ def test_the_objective_is_scikit_learns_optimum(case):
         assert reached >= lowest - 1e-6, "the reference is no optimum"
         # what the fit itself says is what it reached, to float32's rounding
         assert linear.objective == pytest.approx(reached, abs=1e-5, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", ["standardised", "whitened"])
+@pytest.mark.parametrize("case", ["more images than features", "rectified", "collinear", "mean of 1000"])
+def test_of_scaled_features_too_and_the_weights_are_of_the_features(scale, case):
+    h_NF, label_N = CASES[case]()
+    num_classes = len(label_N.unique())
+    scaling = fit_scaling(h_NF, scale)
+    z_NF = scaling(h_NF)
+    for linear in fit_path(h_NF, label_N, num_classes, STRENGTHS, scaling):
+        lowest, model = sklearn_optimum(z_NF, label_N, linear.strength)
+        assert linear.objective == pytest.approx(lowest, abs=PROMISE)
+        theirs = model.predict_proba(z_NF.numpy())
+        np.testing.assert_allclose(linear(h_NF).softmax(1), theirs, atol=2e-2)
 
 
 def test_two_badly_conditioned_classes_reach_newtons_optimum():

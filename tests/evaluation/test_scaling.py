@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from ctc_lightning.evaluation.scaling import check_scale, fit_scaling
+from ctc_lightning.evaluation.scaling import FeatureSums, check_scale, fit_scaling
 
 
 @pytest.fixture(name="h_NF")
@@ -49,6 +49,16 @@ def test_whitening_drops_directions_that_only_round(h_NF):
 
 def test_more_features_than_images_whiten(h_NF):
     assert fit_scaling(h_NF[:4], "whitened")(h_NF).shape == (80, 3)  # 4 images span 3 directions
+
+
+@pytest.mark.parametrize("num_first", [1, 30, 79])
+def test_the_sums_of_two_sets_are_those_of_all_images(num_first, h_NF):
+    apart = FeatureSums.of(h_NF[:num_first]).union(FeatureSums.of(h_NF[num_first:]))
+    deviation = h_NF.double().numpy() - h_NF.double().numpy().mean(0)
+    assert apart.num_images == 80
+    np.testing.assert_allclose(apart.mean_F, h_NF.double().numpy().mean(0), rtol=1e-12)
+    np.testing.assert_allclose(apart.scatter_FF, deviation.T @ deviation, rtol=1e-10)
+    assert torch.equal(apart.largest_F, h_NF.abs().amax(0))
 
 
 @pytest.mark.parametrize("scale", ["standardised", "whitened"])

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, one_hot, softplus
 
+from ctc_lightning.evaluation.scaling import Scaling
+
 _MEMORY = 10  # steps that L-BFGS remembers
 _MAX_STEPS = 1000
 _MAX_TRIALS = 20  # of a step length
@@ -22,6 +24,7 @@ _ROUNDING = 1e-8  # of the mean loss: changes below it are float32's
 _ARMIJO, _WOLFE = 1e-4, 0.5
 # Singular values relative to the largest: what one decomposition in float64 resolves, and what is nothing
 _RESOLVED, _NOTHING = 1e-6, 1e-13
+_BLOCK = 4096  # images whose centred features are held at once
 
 
 class Linear(NamedTuple):
@@ -46,8 +49,14 @@ class Linear(NamedTuple):
         return h_NF.double() @ self.weight_LF.T + self.bias_L
 
 
-def fit_path(h_NF: Tensor, label: Tensor, num_classes: int, strengths: Sequence[float]) -> Iterator[Linear]:
-    """min_{W,b} Σ_n loss(W h_n + b, y_n) + (λ/2) |W|² for each λ, each from the last ones.
+def fit_path(
+    h_NF: Tensor,
+    label: Tensor,
+    num_classes: int,
+    strengths: Sequence[float],
+    scaling: Scaling | None = None,
+) -> Iterator[Linear]:
+    """min_{W,b} Σ_n loss(W z_n + b, y_n) + (λ/2) |W|² for each λ, each from the last ones.
 
     The loss is the cross-entropy of the softmax; of multi-label targets the sum over classes of the binary
     cross-entropies of those labels that are judged, which makes L problems with one λ. The bias is not
@@ -55,7 +64,7 @@ def fit_path(h_NF: Tensor, label: Tensor, num_classes: int, strengths: Sequence[
     weight vector instead of two (we double λ, which is the same). The mean objective ends within 1e-4 of the
     optimum (tests), usually within 1e-5.
 
-    Everything happens in the principal directions u_p of the centred features, each weight in units of
+    Everything happens in the principal directions u_p of the centred z, each weight in units of
     1 / sqrt(c_l Σ_n u_np² + λ) with c_l = mean p_l (1 − p_l) at the start, about the Hessian's diagonal: that
     makes badly conditioned features as quick as good ones. The logits change linearly along a step, so that
     finding its length needs no product of matrices. Large matrices are float32, sums of losses float64.
@@ -65,11 +74,12 @@ def fit_path(h_NF: Tensor, label: Tensor, num_classes: int, strengths: Sequence[
         label: (N,) int64 in [0, L); or (N, L) with 1, 0 and -1 (not judged).
         num_classes: L.
         strengths: λ, each > 0.
+        scaling: z of h, fitted on these features; None: z = h. Whitened features need no decomposition.
 
     Yields:
-        One solution for each λ, from the largest to the smallest, on the device of ``h_NF``.
+        One solution for each λ, from the largest to the smallest, on the device of ``h_NF``, as weights of h.
     """
-    problem = _Problem(h_NF, label, num_classes)
+    problem = _Problem(h_NF, label, num_classes, scaling)
     solved: list[tuple[float, _Point]] = []
     for strength in sorted(strengths, reverse=True):
         at, objective, steps = problem.solve(_starts(problem, solved, math.log(strength)), strength)
@@ -101,14 +111,19 @@ def _starts(problem: "_Problem", solved: list[tuple[float, _Point]], log_strengt
 class _Problem:
     """The features in principal directions, the labels, and how to minimise for one λ from a start."""
 
-    def __init__(self, h_NF: Tensor, label: Tensor, num_classes: int) -> None:
-        h_NF = h_NF.double()
+    def __init__(self, h_NF: Tensor, label: Tensor, num_classes: int, scaling: Scaling | None) -> None:
         self.num_images, self.num_classes = len(h_NF), num_classes
-        self.mean_F = h_NF.mean(0)
-        centred_NF = h_NF - self.mean_F
-        self.directions_FP = _principal(centred_NF)
-        u_NP = (centred_NF @ self.directions_FP).float()
-        self.u_NP = torch.cat([u_NP, u_NP.new_ones(len(u_NP), 1)], dim=1)
+        self.mean_F = h_NF.mean(0, dtype=torch.float64) if scaling is None else scaling.mean_F
+        if scaling is not None and scaling.whitens:
+            # the weights are of the rounded map, so that only products round
+            self.directions_FP = scaling.map_FP.to(h_NF.dtype)
+        elif scaling is not None:
+            self.directions_FP = scaling.map_FP @ _principal(scaling(h_NF))
+        else:
+            self.directions_FP = _principal(h_NF - self.mean_F)
+        self.u_NP = torch.ones(len(h_NF), self.directions_FP.shape[1] + 1, device=h_NF.device)
+        for h_BF, u_BP in zip(h_NF.split(_BLOCK), self.u_NP.split(_BLOCK), strict=True):
+            u_BP[:, :-1] = (h_BF - self.mean_F).to(self.directions_FP.dtype) @ self.directions_FP
         self.penalised_P = torch.ones_like(self.u_NP[0])
         self.penalised_P[-1] = 0
         self.square_P = self.u_NP.square().sum(0)
@@ -230,7 +245,7 @@ class _Problem:
         weight_LF = x_RP.new_zeros(self.num_classes, len(self.mean_F))
         # a class without an example is never predicted; one without a counter-example says nothing
         bias_L = torch.full_like(weight_LF[:, 0], 0.0 if self.multi_label else -torch.inf)
-        weight_LF[self.rows] = x_RP[:, :-1] @ self.directions_FP.T
+        weight_LF[self.rows] = x_RP[:, :-1] @ self.directions_FP.double().T
         bias_L[self.rows] = x_RP[:, -1] - weight_LF[self.rows] @ self.mean_F
         return Linear(weight_LF, bias_L, strength, objective, steps)
 

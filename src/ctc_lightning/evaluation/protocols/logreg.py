@@ -10,7 +10,7 @@ from torch import Tensor
 from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.logistic_regression import Linear, fit_path
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Task
-from ctc_lightning.evaluation.scaling import Scaling, check_scale, fit_scaling
+from ctc_lightning.evaluation.scaling import FeatureSums, check_scale, fit_scaling
 
 
 class LogisticRegressionProbe(ClassifierProtocol):
@@ -63,24 +63,21 @@ class LogisticRegressionProbe(ClassifierProtocol):
                 f"logistic regression: all {len(label)} training images of {task.target} are of one class; "
                 "at least 2 classes are needed, choose another target."
             )
-        scaling = fit_scaling(h_NF, self.scale)
-        z_val = _scaled(task.features["val"], scaling)
+        sums = None if self.scale is None else FeatureSums.of(h_NF)
+        scaling = None if sums is None else fit_scaling(sums, self.scale)
         best: tuple[float, Linear, Tensor] | None = None
-        for linear in fit_path(_scaled(h_NF, scaling), label, task.num_classes, self.strengths):
-            val_NL = linear(z_val)
+        for linear in fit_path(h_NF, label, task.num_classes, self.strengths, scaling):
+            val_NL = linear(task.features["val"])
             found = score(val_NL, task.label["val"], task.metric)
             if best is None or found > best[0]:
                 best = found, linear, val_NL
         assert best is not None, "there is at least one strength"
         _, linear, val_NL = best
         if self.refit:
+            if sums is not None:
+                scaling = fit_scaling(sums.union(FeatureSums.of(task.features["val"])), self.scale)
             h_NF = torch.cat([h_NF, task.features["val"]])
             label = torch.cat([label, task.label["val"]])
-            scaling = fit_scaling(h_NF, self.scale)
-            (linear,) = fit_path(_scaled(h_NF, scaling), label, task.num_classes, [linear.strength])
-        test_NL = linear(_scaled(task.features["test"], scaling))
+            (linear,) = fit_path(h_NF, label, task.num_classes, [linear.strength], scaling)
+        test_NL = linear(task.features["test"])
         return Predicted(test_NL, val_NL, f"lambda={linear.strength:.3g}")
-
-
-def _scaled(h_NF: Tensor, scaling: Scaling | None) -> Tensor:
-    return h_NF.double() if scaling is None else scaling(h_NF)
