@@ -16,7 +16,7 @@ import ctc_lightning
 from ctc_lightning.training import private_names
 
 PACKAGE = Path(ctc_lightning.__file__).parent
-ALLOWED = {"_replace", "_asdict"}  # public, of named tuples
+ALLOWED = {"_replace", "_asdict", "_fields"}  # public, of named tuples
 ALLOWED |= {"_image_files", "_labels"}  # torchvision's, which data/listed.py explains
 OTHERS = ("torch", "pytorch_lightning", "lightning_fabric", "wandb")
 # A value of each class whose private names `private_names` reads
