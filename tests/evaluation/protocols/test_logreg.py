@@ -1,6 +1,7 @@
 """The tuned probe chooses on validation, refits on both, leaves test to the end. N: images, F: features."""
 
 import math
+import os
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from ctc_lightning.evaluation.protocol import Task
-from ctc_lightning.evaluation.protocols.logreg import LogisticRegressionProbe
+from ctc_lightning.evaluation.protocols.logreg import LogisticRegressionProbe, free_memory
 
 STRENGTHS = [1e3, 10.0, 0.1]
 
@@ -168,3 +169,23 @@ def test_a_single_class_is_refused(task):
     single = task_of(task.features, {**task.label, "train": 0 * task.label["train"]})
     with pytest.raises(ValueError, match="all 240 training images of noise are of one class"):
         LogisticRegressionProbe(scale=None, strengths=[1.0]).predict(single)
+
+
+@pytest.mark.parametrize("scale", [None, "standardised", "whitened"])
+def test_too_little_memory_is_refused_before_the_fit(scale, task, monkeypatch):
+    probe = LogisticRegressionProbe(scale=scale, strengths=[1.0])
+    monkeypatch.setattr("ctc_lightning.evaluation.protocols.logreg.free_memory", lambda device: 1000.0)
+    with pytest.raises(
+        ValueError,
+        match=r"390 images with 6 features and 3 classes need about .* GiB are free; use protocol=",
+    ):
+        probe.predict(task)
+    # 8 bytes for each feature of an image is the least: features and directions in float32
+    monkeypatch.setattr("ctc_lightning.evaluation.protocols.logreg.free_memory", lambda device: 390 * 6 * 8.0)
+    with pytest.raises(ValueError, match="GiB of memory"):
+        probe.predict(task)
+
+
+def test_free_memory_is_what_this_machine_could_give():
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert 0 < free_memory(torch.device("cpu")) <= installed

@@ -1,7 +1,9 @@
 """The tuned linear probe: logistic regression on frozen features. N: images, F: features, L: classes."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +13,10 @@ from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.logistic_regression import Linear, fit_path
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Task
 from ctc_lightning.evaluation.scaling import FeatureSums, check_scale, fit_scaling
+
+# Bytes at the peak of the refit, measured: for each feature of an image (a float32 copy of train and val, the
+# float32 directions and their squares; else two float64 matrices too), and for each class of an image
+_WHITENED, _OTHERWISE, _LOGIT = 12, 22, 44
 
 
 class LogisticRegressionProbe(ClassifierProtocol):
@@ -28,7 +34,8 @@ class LogisticRegressionProbe(ClassifierProtocol):
         refit: whether W is fitted anew on train and val; else the chosen W of train predicts test.
 
     Raises:
-        ValueError: a scale that is none, no or non-positive ``strengths``; in use, labels of a single class.
+        ValueError: a scale that is none, no or non-positive ``strengths``; in use, labels of a single class
+            or too little free memory.
     """
 
     version = 1
@@ -63,6 +70,8 @@ class LogisticRegressionProbe(ClassifierProtocol):
                 f"logistic regression: all {len(label)} training images of {task.target} are of one class; "
                 "at least 2 classes are needed, choose another target."
             )
+        num_images = len(h_NF) + (len(task.features["val"]) if self.refit else 0)
+        self._check_memory(num_images, h_NF.shape[1], task.num_classes, h_NF.device)
         sums = None if self.scale is None else FeatureSums.of(h_NF)
         scaling = None if sums is None else fit_scaling(sums, self.scale)
         best: tuple[float, Linear, Tensor] | None = None
@@ -81,3 +90,26 @@ class LogisticRegressionProbe(ClassifierProtocol):
             (linear,) = fit_path(h_NF, label, task.num_classes, [linear.strength], scaling)
         test_NL = linear(task.features["test"])
         return Predicted(test_NL, val_NL, f"lambda={linear.strength:.3g}")
+
+    def _check_memory(
+        self, num_images: int, num_features: int, num_classes: int, device: torch.device
+    ) -> None:
+        size = _WHITENED if self.scale == "whitened" else _OTHERWISE
+        needed, free = num_images * (num_features * size + num_classes * _LOGIT), free_memory(device)
+        if needed > free:
+            raise ValueError(
+                f"logistic regression: {num_images} images with {num_features} features and {num_classes} "
+                f"classes need about {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free; "
+                "use protocol=probe_bn, which learns from one batch at a time."
+            )
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that can be had without swapping; where the system does not say, what is installed."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * next(float(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
