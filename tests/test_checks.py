@@ -43,6 +43,20 @@ def test_the_first_wrong_option_is_named_with_limit_and_example():
         count("kNN", neighbours=[0])
 
 
+def test_a_number_that_is_not_finite_is_told_that_it_must_be():
+    with pytest.raises(ValueError, match=r"^fit: strengths is \[inf\]; .* each a finite number, above 0\.$"):
+        in_range("fit", "(0, inf)", strengths=[math.inf])
+    with pytest.raises(ValueError, match=r"^fit: strength is -1; it must be above 0\.$"):
+        in_range("fit", "(0, inf)", strength=-1)
+
+
+def test_null_is_a_value_only_where_it_is_allowed():
+    in_range("kNN", "(0, inf)", null=True, temperatures=[None, 0.1], smoothing=None)
+    one_of("part", ["cifar"], null=True, stem=None)
+    with pytest.raises(ValueError, match=r"^part: stem is None; it must be one of 'cifar'\.$"):
+        one_of("part", ["cifar"], stem=None)
+
+
 def test_a_choice_is_checked():
     one_of("bank", ("image", "class"), exclude="image")
     with pytest.raises(ValueError, match=r"exclude is 'none'; it must be one of 'image', 'class'\."):

@@ -229,9 +229,13 @@ def test_mistakes_are_told_in_one_sentence_before_any_work(tree, tmp_path, capsy
     assert fails(capsys, tree, tmp_path) == (
         f"error: {tmp_path} exists, must be new: give another name, or remove it."
     )
-    assert "--size is 0, must be at least 1 pixel" in fails(capsys, tree, new, "--size", 0)
-    assert "--max-pixels is 0, must be at least 1" in fails(capsys, tree, new, "--max-pixels", 0)
-    assert "--quality is 101, must be 1 to 100" in fails(capsys, tree, new, "--quality", 101)
+    assert "--size is 0; it must be a whole number of at least 1" in fails(capsys, tree, new, "--size", 0)
+    assert "--max-pixels is 0; it must be a whole number of at least 1" in fails(
+        capsys, tree, new, "--max-pixels", 0
+    )
+    assert "--quality is 101; it must be at least 1 and at most 100" in fails(
+        capsys, tree, new, "--quality", 101
+    )
     (tmp_path / "half" / "val" / "ant").mkdir(parents=True)
     assert "has val but no train" in fails(capsys, tmp_path / "half", new)
 

@@ -399,7 +399,7 @@ def test_a_loss_above_the_limit_counts_as_diverged(tmp_path):
         ValueError, match=r"the loss is \d.* after step 1 .*There is no good checkpoint yet: the first epoch"
     ):
         run_here(tmp_path, *MODELS["ctc_queue"].split(), "callbacks.divergence.max_loss=0.001")
-    with pytest.raises(ValueError, match="every_n_steps is 0 and max_loss None; they must be at least 1"):
+    with pytest.raises(ValueError, match="every_n_steps is 0; it must be a whole number of at least 1"):
         StopWhenDiverged(dirpath="x", max_loss=None, every_n_steps=0)
 
 

@@ -39,7 +39,10 @@ def in_range(
 
     ends = [(interval[0], low), (interval[-1], high)]
     limit = " and ".join(f"{_ENDS[bracket]} {end:g}" for bracket, end in ends if math.isfinite(end))
-    _check(owner, options, inside, limit or "a finite number", example, null=null)
+    given = [one for value in options.values() for one in _several(value)]
+    if not limit or any(isinstance(one, float) and not math.isfinite(one) for one in given):
+        limit = f"a finite number, {limit}".removesuffix(", ")
+    _check(owner, options, inside, limit, example, null=null)
 
 
 def count(owner: str, *, least: int = 1, null: bool = False, example: object = None, **options: Any) -> None:
@@ -61,7 +64,7 @@ def count(owner: str, *, least: int = 1, null: bool = False, example: object = N
     _check(owner, options, inside, f"a whole number of at least {least}", example, null=null)
 
 
-def one_of(owner: str, choices: Collection[object], **options: Any) -> None:
+def one_of(owner: str, choices: Collection[object], *, null: bool = False, **options: Any) -> None:
     """Check that each option is one of the choices, or a non-empty list of them.
 
     Raises:
@@ -73,7 +76,8 @@ def one_of(owner: str, choices: Collection[object], **options: Any) -> None:
             ...
         ValueError: bank: exclude is 'none'; it must be one of 'image', 'class'.
     """
-    _check(owner, options, lambda value: value in choices, f"one of {', '.join(map(repr, choices))}", None)
+    limit = f"one of {', '.join(map(repr, choices))}"
+    _check(owner, options, lambda value: value in choices, limit, None, null=null)
 
 
 def _check(
@@ -87,16 +91,22 @@ def _check(
 ) -> None:
     limit += ", or null" if null else ""
     for name, value in options.items():
-        if null and value is None:
+        values = _several(value)
+        if values and all(inside(one) or (null and one is None) for one in values):
             continue
-        several = isinstance(value, Sequence) and not isinstance(value, str)
-        values = list(value) if several else [value]
-        if values and all(inside(one) for one in values):
-            continue
+        several = _is_sequence(value)
         shown = values if several else value
         needed = f"give at least one value, each {limit}" if several else f"it must be {limit}"
         hint = "" if example is None else f", for example {example}"
         raise ValueError(f"{owner}: {name} is {shown!r}; {needed}{hint}.")
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _several(value: Any) -> list[Any]:
+    return list(value) if _is_sequence(value) else [value]
 
 
 def _is_number(value: Any) -> bool:

@@ -28,6 +28,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from torchvision.transforms.v2.functional import InterpolationMode, resize
 
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.cli.interrupt import plain_interrupt
 from ctc_lightning.data.check import over_files, unreadable
 from ctc_lightning.data.decode import (
@@ -221,17 +222,13 @@ def shrunk(path: Path, size: int, quality: int, max_pixels: int = MAX_PIXELS) ->
     return file.getvalue()
 
 
-def _check(output: Path, size: int, quality: int, num_workers: int, max_pixels: int) -> None:
+def _check(output: Path, size: Any, quality: Any, num_workers: Any, max_pixels: Any) -> None:
     if output.exists():
         raise ValueError(f"{output} exists, must be new: give another name, or remove it.")
-    if size < 1:
-        raise ValueError(f"--size is {size}, must be at least 1 pixel: raise it.")
-    if not 1 <= quality <= 100:
-        raise ValueError(f"--quality is {quality}, must be 1 to 100: 90 is usual.")
-    if num_workers < 0:
-        raise ValueError(f"--workers is {num_workers}, must be 0 or more: give a number of processes.")
-    if max_pixels < 1:
-        raise ValueError(f"--max-pixels is {max_pixels}, must be at least 1: raise it.")
+    count("prepare", example=256, **{"--size": size})
+    in_range("prepare", "[1, 100]", example=90, **{"--quality": quality})
+    count("prepare", least=0, example=4, **{"--workers": num_workers})
+    count("prepare", example=MAX_PIXELS, **{"--max-pixels": max_pixels})
 
 
 def _summary(manifest: dict[str, Any], output: Path) -> str:

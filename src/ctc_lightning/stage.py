@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.contrast.protocol import Contrast
 from ctc_lightning.key_encoder.protocol import KeyEncoder
 from ctc_lightning.memory.protocol import Memory
@@ -51,11 +52,8 @@ class Stage(nn.Module):
                 f"stage: epochs is {epochs}; give a whole number of at least 1, a share of the training "
                 "between 0 and 1, or null for the rest."
             )
-        if not (weight >= 0 and weight_decay_scale >= 0 and lr_scale > 0):
-            raise ValueError(
-                f"stage: weight is {weight}, lr_scale {lr_scale} and weight_decay_scale {weight_decay_scale};"
-                " lr_scale must be above 0, the others at least 0."
-            )
+        in_range("stage", "[0, inf)", weight=weight, weight_decay_scale=weight_decay_scale)
+        in_range("stage", "(0, inf)", lr_scale=lr_scale)
         parts = {"key_encoder": key_encoder, "memory": memory, "contrast": contrast}
         missing = [name for name, part in parts.items() if part is None]
         if 0 < len(missing) < len(parts):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from ctc_lightning.evaluation.scaling import FeatureSums, check_scale, fit_scaling
+from ctc_lightning.evaluation.scaling import FeatureSums, fit_scaling
 
 
 @pytest.fixture(name="h_NF")
@@ -82,8 +82,3 @@ def test_a_feature_that_only_rounds_says_nothing(scale, h_NF):
 
 def test_none_leaves_the_features_alone(h_NF):
     assert fit_scaling(h_NF, None) is None
-
-
-def test_an_unknown_scale_is_refused():
-    with pytest.raises(ValueError, match="scale is 'zca', must be standardised or whitened or null"):
-        check_scale("zca")

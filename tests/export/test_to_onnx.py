@@ -67,5 +67,5 @@ def test_what_is_not_installed_is_named(checkpoint, exported, monkeypatch):
 
 
 def test_an_old_opset_is_refused(checkpoint, exported):
-    with pytest.raises(Exception, match=r"format.opset is 9, must be at least 14"):
+    with pytest.raises(Exception, match=r"opset is 9; it must be a whole number of at least 14"):
         exported(checkpoint("cifar/resnet8"), "onnx", "format.opset=9")

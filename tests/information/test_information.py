@@ -97,7 +97,7 @@ def test_an_estimator_of_pixels_names_them_in_its_row(run_dir):
             "has no published weights",
         ),
         (["input_view=encoder", "input_view.backbone=cifar/resnet9"], "there is no backbone 'cifar/resnet9'"),
-        (["data_defaults.val_share=-0.5"], "data_defaults.val_share is -0.5, must be at least 0"),
+        (["data_defaults.val_share=-0.5"], "data_defaults: val_share is -0.5; it must be at least 0"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_estimated(overrides, reason, run_dir):

@@ -95,7 +95,7 @@ def test_cifar_stem_is_refused_elsewhere(name):
 
 
 def test_unknown_stem():
-    with pytest.raises(ValueError, match=r"stem must be 'cifar' or null .* not 'imagenet'"):
+    with pytest.raises(ValueError, match=r"stem is 'imagenet'; it must be one of 'cifar', or null"):
         create_backbone("timm/resnet18", stem="imagenet")
 
 

@@ -167,7 +167,7 @@ def test_dropout_is_active_in_training_only():
         ("resnet8", {"stem_stride": 0}, "stem_stride is 0; it must be a whole number of at least 1"),
         ("resnext32_16x4d", {"groups": 2}, "option groups"),
         ("wrn_16_1", {"dropout": 1.0}, r"dropout is 1\.0; it must be at least 0 and below 1"),
-        ("mobilenet_v2", {"width": 0.01}, "width must be at least 1/16"),
+        ("mobilenet_v2", {"width": 0.01}, "width is 0.01; it must be at least 0.0625"),
         ("shufflenet_v1", {"groups": 2}, "option groups: it takes none"),
         ("resnet8", {"stem": "cifar"}, "already has a stem for small images"),
         ("resnet8", {"pretrained": True}, "no published weights"),

@@ -54,11 +54,8 @@ class Digits(InMemoryDataModule):
     ) -> None:
         super().__init__(name=name, num_train=num_train, source_label=source_label, **loading)
         self.sizes = {"train": num_train, "val": num_val, "test": num_test}
-        for split, size in self.sizes.items():
-            if size < NUM_DIGITS:
-                raise ValueError(
-                    f"num_{split} is {size}, must be at least {NUM_DIGITS}: every digit needs an image."
-                )
+        # every digit needs an image
+        count("data=digits", least=NUM_DIGITS, num_train=num_train, num_val=num_val, num_test=num_test)
         if sum(self.sizes.values()) > NUM_SCANS:
             raise ValueError(
                 f"num_train + num_val + num_test is {sum(self.sizes.values())}, must be at most "

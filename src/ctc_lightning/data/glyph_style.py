@@ -1,25 +1,15 @@
 """Every number that shapes the glyph images, with its default."""
 
 from dataclasses import dataclass
-from math import inf
+
+from ctc_lightning.checks import in_range
 
 LIMITS = {
-    "image_size": (1, inf),
-    "min_span": (0, inf),
-    "jitter_sd": (0, inf),
-    "max_rotation": (0, 180),
-    "max_shift": (0, inf),
-    "curve_points": (2, inf),
-    "num_hues": (1, inf),
-    "hue_sd": (0, inf),
-    "saturation": (0, 1),
-    "value": (0, 1),
-    "background_saturation": (0, 1),
-    "background_value": (0, 1),
-    "texture_cycles": (0, inf),
-    "num_textures": (1, inf),
-    "num_scales": (1, inf),
-    "noise_sd": (0, inf),
+    "[0, inf)": ("min_span", "jitter_sd", "max_shift", "hue_sd", "texture_cycles", "noise_sd"),
+    "[0, 180]": ("max_rotation",),
+    "[0, 1]": ("saturation", "value", "background_saturation", "background_value"),
+    "[1, inf)": ("image_size", "num_hues", "num_textures", "num_scales"),
+    "[2, inf)": ("curve_points",),
 }
 
 
@@ -88,11 +78,8 @@ class GlyphStyle:
                 raise ValueError(
                     f"The glyphs' {name} range is ({low}, {high}), must be 0 < low <= high: mend it."
                 )
-        for name, (least, most) in LIMITS.items():
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(
-                    f"The glyphs' {name} is {getattr(self, name)}, must be in [{least}, {most}]: set it so."
-                )
+        for interval, names in LIMITS.items():
+            in_range("glyphs", interval, **{name: getattr(self, name) for name in names})
         # Beyond that, the draw of the templates would reject nearly every stroke, or all of them.
         if self.min_span > 2 * self.extent:
             raise ValueError(

@@ -73,14 +73,6 @@ def read_splits(
     return splits
 
 
-def check_test_share(share: float) -> None:
-    """Refuse a share of the images that no test split can have."""
-    if not 0 <= share < 1:
-        raise ValueError(
-            f"test_share is {share}, must be at least 0 and below 1: give a share of the images."
-        )
-
-
 def split_whole(images: FilesT, test_share: float, split_seed: int) -> dict[str, FilesT]:
     """Images without splits as "train" and "test", see `hold_out`; "train" alone for a share of 0."""
     if not test_share:

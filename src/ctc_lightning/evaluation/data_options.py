@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.evaluation.results import SOURCE
 
@@ -41,9 +42,8 @@ class DataOptions:
         for name in ("given", "defaults"):
             set_ones = {key: value for key, value in getattr(self, name).items() if value is not None}
             object.__setattr__(self, name, set_ones)
-        if not 0 <= (share := self.defaults.get("val_share", 0)) < 1:
-            where = self.prefix.removesuffix("data.") + "data_defaults."
-            raise ValueError(f"{where}val_share is {share}, must be at least 0 and below 1: give a share.")
+        where = self.prefix.removesuffix("data.") + "data_defaults"
+        in_range(where, "[0, 1)", example=0.1, val_share=self.defaults.get("val_share", 0))
 
     def config(self, data_set: str) -> DictConfig:
         """``conf/data/DATA_SET.yaml`` with the options that it has."""

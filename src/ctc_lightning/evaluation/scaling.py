@@ -1,6 +1,6 @@
 """Preprocessing of frozen features, fitted on training images. N: images, F: features, P: directions kept."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,16 +66,6 @@ class FeatureSums(NamedTuple):
         scatter_FF = scatter_FF + self.num_images * share * torch.outer(apart_F, apart_F)
         largest_F = torch.maximum(self.largest_F, other.largest_F)
         return FeatureSums(num_images, self.mean_F + share * apart_F, scatter_FF, largest_F)
-
-
-def check_scale(scale: str | None) -> None:
-    """Refuse a name that is none.
-
-    Raises:
-        ValueError: names the choices.
-    """
-    if scale is not None and scale not in get_args(Scale):
-        raise ValueError(f"scale is {scale!r}, must be {' or '.join(get_args(Scale))} or null: choose one.")
 
 
 def fit_scaling(features: Tensor | FeatureSums, scale: str | None) -> Scaling | None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ctc_lightning.checks import count
 from ctc_lightning.export.format import Format
 from ctc_lightning.export.trained import Trained
 
@@ -37,8 +38,7 @@ class OnnxFormat(Format):
 
     def __init__(self, opset: int, tolerance: float) -> None:
         super().__init__(tolerance)
-        if opset < _LEAST_OPSET:
-            raise ValueError(f"format.opset is {opset}, must be at least {_LEAST_OPSET}: leave it out.")
+        count("format=onnx", least=_LEAST_OPSET, opset=opset)
         self.opset = opset
 
     def write(self, trained: Trained, folder: Path) -> str:

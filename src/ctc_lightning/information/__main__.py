@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig
 
+from ctc_lightning.checks import count
 from ctc_lightning.cli.configuration import config_dir
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.cli.errors import launch, plain_errors
@@ -42,9 +43,7 @@ def information_protocols(cfg: DictConfig) -> dict[str, Protocol]:
         ValueError: a value that cannot work.
     """
     folds = {"folds": cfg.folds, "max_images": cfg.max_images}
-    for name, number in folds.items():
-        if not isinstance(number, int):
-            raise ValueError(f"{name} is {number}; it must be a whole number.")  # noqa: TRY004
+    count("information", **folds)
     noises = list(cfg.noise) if isinstance(cfg.noise, ListConfig) else [cfg.noise]
     if not noises or not all(isinstance(noise, int | float) for noise in noises):
         raise ValueError(f"noise is {cfg.noise}; it must be a number, or a list of some.")

@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.metrics.feature_batch import checked_features
 
 _BLOCK = 2**22  # similarities held at once: 32 MiB
@@ -42,7 +43,7 @@ class Alignment(Metric):
 
     def __init__(self, num_features: int, alpha: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        _check_positive(self.name, num_features=num_features, alpha=alpha)
+        in_range(self.name, "(0, inf)", num_features=num_features, alpha=alpha)
         self.num_features, self.alpha = num_features, alpha
         self.add_state("total", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("num_images", default=torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
@@ -105,7 +106,7 @@ class Uniformity(Metric):
 
     def __init__(self, num_features: int, t: float = 2.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        _check_positive(self.name, num_features=num_features, t=t)
+        in_range(self.name, "(0, inf)", num_features=num_features, t=t)
         self.num_features, self.t = num_features, t
         self.add_state("direction", default=[], dist_reduce_fx="cat")
 
@@ -137,12 +138,6 @@ class Uniformity(Metric):
             log_sums.append((-self.t * square.clamp(min=0))[later].logsumexp(0))
         num_pairs = len(z_NF) * (len(z_NF) - 1) // 2
         return torch.stack(log_sums).logsumexp(0) - math.log(num_pairs)
-
-
-def _check_positive(metric: str, **values: float) -> None:
-    for what, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{metric}: {what} is {value}; it must be above 0.")
 
 
 def _on_sphere(metric: str, h_BF: Tensor, num_features: int) -> Tensor:

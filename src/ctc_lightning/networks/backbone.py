@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ctc_lightning.checks import count
+from ctc_lightning.checks import count, one_of
 from ctc_lightning.networks import cifar, from_timm, from_torchvision
 from ctc_lightning.networks.weights import load_weights
 
@@ -48,8 +48,7 @@ def create_backbone(
     """
     check_name(name)
     family, _, model = name.partition("/")
-    if stem not in {None, "cifar"}:
-        raise ValueError(f"stem must be 'cifar' or null (the network's own), not {stem!r}")
+    one_of("backbone", ["cifar"], null=True, stem=stem)
     count("backbone", example=3, image_channels=image_channels)
     build = _FAMILIES[family][1]
     try:

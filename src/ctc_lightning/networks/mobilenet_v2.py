@@ -6,6 +6,7 @@ from functools import partial
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.networks.kaiming import kaiming_fan_out_
 
 # out_channels at width 1, repeats, first stride, expansion
@@ -59,8 +60,7 @@ class MobileNetV2(nn.Module):
     """
 
     def __init__(self, *, width: float = 0.5, image_channels: int = 3) -> None:
-        if width < 1 / 16:
-            raise ValueError(f"width must be at least 1/16 to leave each stage a channel, not {width}")
+        in_range("mobilenet_v2", "[0.0625, inf)", width=width)  # each stage keeps a channel
         super().__init__()
         channels = int(32 * width)
         self.layers = nn.Sequential(Conv2dNormActivation(image_channels, channels, stride=2))

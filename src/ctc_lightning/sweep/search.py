@@ -16,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from ctc_lightning.checks import count
 from ctc_lightning.cli.console import set_up_console
 from ctc_lightning.files.atomic_write import write_text
 from ctc_lightning.files.locks import locked
@@ -51,10 +52,7 @@ class OptunaSweeper(Sweeper):
         seed: int,
         params: dict[str, str] | None = None,
     ) -> None:
-        if n_trials < 1 or n_jobs < 1:
-            raise ValueError(
-                f"hydra.sweeper: n_trials is {n_trials} and n_jobs {n_jobs}; each must be at least 1."
-            )
+        count("hydra.sweeper", n_trials=n_trials, n_jobs=n_jobs)
         self.n_trials, self.n_jobs = n_trials, n_jobs
         load_optuna()  # or the sampler's name would be said to be wrong
         self.sampler, self.seed = partial(instantiate, sampler), seed

@@ -226,7 +226,7 @@ def folders(tmp_path):
         ("pets", {"collection": {"labels": "knd"}}, r"no column 'knd': choose one of photo, kind, place"),
         ("pets", {"collection": {"image": "foto"}}, r"no column 'foto': choose one of photo, kind, place"),
         ("pets", {"source_label": "size"}, r"source_label is 'size'.*choose from kind, place"),
-        ("pets", {"collection": {"test_share": 1}}, r"test_share is 1, must be at least 0 and below 1"),
+        ("pets", {"collection": {"test_share": 1}}, r"test_share is 1; it must be at least 0 and below 1"),
         ("two", {}, r"has 2 splits for train among train, training, must have 1"),
     ],
 )

@@ -221,8 +221,8 @@ def test_the_yaml_gives_every_option(noisy_task):
             [None],
             r"neighbours is \[5, 0\]; give at least one value, each a whole number of at least 1",
         ),
-        ([5], [], r"temperatures are \[\]; give at least one"),
-        ([5], [None, 0.0], r"temperatures are \[None, 0.0\]; give at least one, all above 0 or null"),
+        ([5], [], r"temperatures is \[\]; give at least one"),
+        ([5], [None, 0.0], r"temperatures is \[None, 0.0\]; give at least one value, each above 0, or null"),
     ],
 )
 def test_impossible_options_are_refused(neighbours, temperatures, message):

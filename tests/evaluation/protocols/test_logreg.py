@@ -154,15 +154,28 @@ def test_a_range_of_strengths_is_even_in_the_logarithm():
 def test_wrong_strengths_are_refused(strengths):
     with pytest.raises(
         ValueError,
-        match=rf"strengths are {re.escape(str(strengths))}; give at least one, all above 0 and finite",
+        match=rf"strengths is {re.escape(str(strengths))}; give at least one value, each .*above 0",
     ):
         LogisticRegressionProbe(scale=None, strengths=strengths)
 
 
-@pytest.mark.parametrize("strengths", [{"first": 1.0}, {"first": 0.0, "last": 1.0, "num": 3}])
-def test_a_wrong_range_of_strengths_is_refused(strengths):
-    with pytest.raises(ValueError, match="give a list, or first, last and num"):
+@pytest.mark.parametrize(
+    ("strengths", "message"),
+    [
+        ({"first": 1.0}, "give a list, or first, last, num"),
+        ({"first": 0.0, "last": 1.0, "num": 3}, "strengths: first is 0.0; it must be above 0"),
+    ],
+)
+def test_a_wrong_range_of_strengths_is_refused(strengths, message):
+    with pytest.raises(ValueError, match=message):
         LogisticRegressionProbe(scale=None, strengths=strengths)
+
+
+def test_an_unknown_scale_is_refused():
+    with pytest.raises(
+        ValueError, match="scale is 'zca'; it must be one of 'standardised', 'whitened', or null"
+    ):
+        LogisticRegressionProbe(scale="zca", strengths=[1.0])
 
 
 def test_a_single_class_is_refused(task):

@@ -109,9 +109,18 @@ def test_settings_tell_critics_apart():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: JointDesign(hidden=[], init_std=None), r"are \[\]; give at least 1, each at least 1"),
-        (lambda: JointDesign(hidden=[8, 0], init_std=None), r"are \[8, 0\]; .* each at least 1"),
-        (lambda: SeparableDesign(hidden=[], embedding=0), r"are \[0\]; .* each at least 1"),
+        (
+            lambda: JointDesign(hidden=[], init_std=None),
+            r"hidden is \[\]; give at least one value, each a whole",
+        ),
+        (
+            lambda: JointDesign(hidden=[8, 0], init_std=None),
+            r"hidden is \[8, 0\]; .* each a whole number of at least 1",
+        ),
+        (
+            lambda: SeparableDesign(hidden=[], embedding=0),
+            r"embedding is \[0\]; .* each a whole number of at least 1",
+        ),
         (lambda: JointDesign(hidden=[8], init_std=0), "init_std is 0; it must be above 0, or null"),
     ],
 )

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.hub import HUB, datasets_library, open_splits, place_of, text_of
-from ctc_lightning.data.splits_on_disk import check_test_share, split_whole
+from ctc_lightning.data.splits_on_disk import split_whole
 from ctc_lightning.data.tables import TableFiles
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class HuggingFace(Collection):
         test_share: float = 0.2,
         split_seed: int = 0,
     ) -> None:
-        check_test_share(test_share)
+        in_range("data.collection", "[0, 1)", example=0.2, test_share=test_share)
         self.image = image
         self.labels = [labels] if isinstance(labels, str) else labels and list(labels)
         self.subset = subset

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ctc_lightning.checks import in_range
 from ctc_lightning.data.collection import Collection
 from ctc_lightning.data.folders import find_classes, list_class_folders
 from ctc_lightning.data.image_set import ImageFiles
 from ctc_lightning.data.split_folders import find_splits
-from ctc_lightning.data.splits_on_disk import check_test_share, split_whole
+from ctc_lightning.data.splits_on_disk import split_whole
 
 
 class ImageFolder(Collection):
@@ -36,7 +37,7 @@ class ImageFolder(Collection):
     notes = "Splits are the folders train, val and test, or chosen by hash from one folder of class folders."
 
     def __init__(self, test_share: float = 0.2, split_seed: int = 0) -> None:
-        check_test_share(test_share)
+        in_range("data.collection", "[0, 1)", example=0.2, test_share=test_share)
         self.test_share = test_share
         self.split_seed = split_seed
         self._folders: tuple[Path, dict[str, Path]] | None = None

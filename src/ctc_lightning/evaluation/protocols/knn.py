@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ctc_lightning.checks import count
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Task
 
@@ -49,10 +49,7 @@ class KNearestNeighbours(ClassifierProtocol):
         self, *, neighbours: Sequence[int], temperatures: Sequence[float | None], refit: bool = True
     ) -> None:
         count("kNN", neighbours=list(neighbours))
-        if not temperatures or any(t is not None and t <= 0 for t in temperatures):
-            raise ValueError(
-                f"kNN: temperatures are {list(temperatures)}; give at least one, all above 0 or null."
-            )
+        in_range("kNN", "(0, inf)", null=True, temperatures=list(temperatures))
         self.neighbours = sorted(set(map(int, neighbours)))
         self.temperatures = [None if t is None else float(t) for t in temperatures]
         self.refit = refit

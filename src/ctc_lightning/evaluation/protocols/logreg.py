@@ -1,18 +1,19 @@
 """The tuned linear probe: logistic regression on frozen features. N: images, F: features, L: classes."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ctc_lightning.checks import count, in_range, one_of
 from ctc_lightning.evaluation.classification_metrics import score
 from ctc_lightning.evaluation.logistic_regression import Linear, fit_path
 from ctc_lightning.evaluation.protocol import ClassifierProtocol, Predicted, Task
-from ctc_lightning.evaluation.scaling import FeatureSums, check_scale, fit_scaling
+from ctc_lightning.evaluation.scaling import FeatureSums, Scale, fit_scaling
 
 # Bytes at the peak of the refit, measured: for each feature of an image (a float32 copy of train and val, the
 # float32 directions and their squares; else two float64 matrices too), and for each class of an image
@@ -43,21 +44,19 @@ class LogisticRegressionProbe(ClassifierProtocol):
     def __init__(
         self, *, scale: str | None, strengths: Sequence[float] | Mapping[str, float], refit: bool = True
     ) -> None:
-        check_scale(scale)
+        one_of("logistic regression", get_args(Scale), null=True, scale=scale)
         values: list[float]
         if isinstance(strengths, Mapping):
-            if set(strengths) != {"first", "last", "num"} or min(strengths.values()) <= 0:
+            if set(strengths) != {"first", "last", "num"}:
                 raise ValueError(
-                    f"logistic regression: strengths are {dict(strengths)}; give a list, or first, last and "
-                    "num, all above 0."
+                    f"logistic regression: strengths is {dict(strengths)}; give a list, or first, last, num."
                 )
+            in_range("strengths", "(0, inf)", first=strengths["first"], last=strengths["last"])
+            count("strengths", num=strengths["num"])
             values = np.geomspace(strengths["first"], strengths["last"], int(strengths["num"])).tolist()
         else:
             values = [float(strength) for strength in strengths]
-        if not values or not all(0 < strength < math.inf for strength in values):
-            raise ValueError(
-                f"logistic regression: strengths are {values}; give at least one, all above 0 and finite."
-            )
+        in_range("logistic regression", "(0, inf)", strengths=values)
         self.scale = scale
         self.strengths = sorted(values, reverse=True)
         self.refit = refit

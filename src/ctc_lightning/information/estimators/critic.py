@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import linear, relu
 
-from ctc_lightning.checks import in_range
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.evaluation.versioned import Versioned
 
 _CELLS = 2**22  # hidden units at a time: 16 MB
@@ -58,7 +58,7 @@ class JointDesign(CriticDesign):
     def __init__(self, *, hidden: Sequence[int], init_std: float | None) -> None:
         self.hidden = list(map(int, hidden))
         self.init_std = init_std
-        _check_sizes(self.hidden, least=1)
+        count("critic", hidden=self.hidden)
         in_range("critic", "(0, inf)", null=True, init_std=init_std)
 
     def build(self, num_x: int, num_y: int, draw: Generator) -> "JointCritic":
@@ -86,7 +86,7 @@ class SeparableDesign(CriticDesign):
     def __init__(self, *, hidden: Sequence[int], embedding: int) -> None:
         self.hidden = list(map(int, hidden))
         self.embedding = int(embedding)
-        _check_sizes([*self.hidden, self.embedding], least=1)
+        count("critic", hidden_and_embedding=[*self.hidden, self.embedding])
 
     def build(self, num_x: int, num_y: int, draw: Generator) -> "SeparableCritic":
         """See `CriticDesign.build`."""
@@ -182,10 +182,3 @@ def _layers(sizes: Sequence[int], draw: Generator, hidden_std: float | None = No
                 layer.bias.zero_()
         layers.append(layer)
     return layers
-
-
-def _check_sizes(sizes: Sequence[int], least: int) -> None:
-    if len(sizes) < least or min(sizes) < 1:
-        raise ValueError(
-            f"critic: the sizes of its layers are {list(sizes)}; give at least {least}, each at least 1."
-        )

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ctc_lightning.batch_forms import parts_of
+from ctc_lightning.checks import count, in_range
 from ctc_lightning.distributed import gather
 
 _NUM_NAMED = 20
@@ -34,11 +35,8 @@ class StopWhenDiverged(pl.Callback):
     """
 
     def __init__(self, dirpath: str, max_loss: float | None, every_n_steps: int) -> None:
-        if every_n_steps < 1 or (max_loss is not None and not max_loss > 0):
-            raise ValueError(
-                f"divergence: every_n_steps is {every_n_steps} and max_loss {max_loss}; they must be at "
-                "least 1 and above 0 (or null)."
-            )
+        count("divergence", every_n_steps=every_n_steps)
+        in_range("divergence", "(0, inf)", null=True, max_loss=max_loss)
         self.dirpath = Path(dirpath)
         self.max_loss = max_loss
         self.every_n_steps = every_n_steps
