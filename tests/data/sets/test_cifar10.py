@@ -43,13 +43,6 @@ def written(tmp_path, monkeypatch):
     return tmp_path / "root", content
 
 
-def test_the_published_numbers():
-    collection = CIFAR10()
-    assert collection.counts == {"train": 50_000, "test": 10_000}
-    assert collection.num_classes == {"class": 10}
-    assert (collection.metric, collection.channels, collection.image_size) == ("top1", 3, 32)
-
-
 @pytest.mark.parametrize(("split", "files"), [("train", FILES[:5]), ("test", FILES[5:])])
 def test_images_and_labels_are_those_of_the_files_in_their_order(written, split, files):
     root, content = written

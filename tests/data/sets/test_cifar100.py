@@ -47,14 +47,6 @@ def written(tmp_path, monkeypatch):
     return tmp_path, entries
 
 
-def test_the_published_numbers():
-    collection = CIFAR100()
-    assert collection.counts == {"train": 50_000, "test": 10_000}
-    assert collection.num_classes == {"fine": 100, "coarse": 20}
-    assert next(iter(collection.num_classes)) == "fine", "the default label"
-    assert (collection.metric, collection.channels, collection.image_size) == ("top1", 3, 32)
-
-
 @pytest.mark.parametrize("split", SIZES)
 def test_images_and_both_labels_are_those_of_the_files(written, split):
     root, entries = written

@@ -39,13 +39,6 @@ def test_every_image_has_the_label_of_its_texture(folder, tiny_images, partition
     assert dict(zip(tiny_images.levels(files), files.labels["class"].tolist(), strict=True)) == label_of_level
 
 
-def test_published_numbers():
-    collection = DTD()
-    # 120 images of each of 47 classes, in three equal parts
-    assert collection.counts == dict.fromkeys(("train", "val", "test"), 47 * 120 // 3)
-    assert collection.num_classes == {"class": 47}
-
-
 def test_needs_the_lists_of_its_partition(folder):
     assert DTD(1).find(folder) == folder
     assert not DTD(7).missing(folder)

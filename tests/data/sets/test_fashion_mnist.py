@@ -36,13 +36,6 @@ def written(tmp_path):
     return tmp_path / "root", content
 
 
-def test_the_published_numbers():
-    collection = FashionMNIST()
-    assert collection.counts == {"train": 60_000, "test": 10_000}
-    assert collection.num_classes == {"class": 10}
-    assert (collection.metric, collection.channels, collection.image_size) == ("top1", 1, 28)
-
-
 @pytest.mark.parametrize("split", SIZES)
 def test_images_and_labels_are_those_of_the_files(written, split):
     root, content = written

@@ -38,14 +38,6 @@ def test_every_image_has_the_label_of_its_variant(folder, tiny_images, split, la
     assert dict(zip(tiny_images.levels(files), files.labels["class"].tolist(), strict=True)) == label_of_level
 
 
-def test_published_numbers():
-    collection = FGVCAircraft()
-    assert collection.counts == {"train": 3334, "val": 3333, "test": 3333}
-    # 100 images of each of 100 variants
-    assert sum(collection.counts.values()) == 100 * collection.num_classes["class"]
-    assert collection.metric == "mean_per_class"
-
-
 def test_found_where_torchvision_puts_it(folder):
     collection = FGVCAircraft()
     assert collection.find(folder) == folder

@@ -45,14 +45,6 @@ def test_names_of_the_flowers(folder):
     assert (classes[0], classes[76]) == ("pink primrose", "passion flower")
 
 
-def test_published_numbers():
-    collection = Flowers102()
-    assert collection.counts == {"train": 102 * 10, "val": 102 * 10, "test": 6149}
-    assert sum(collection.counts.values()) == 8189
-    assert collection.num_classes == {"class": 102}
-    assert collection.metric == "mean_per_class"
-
-
 def test_found_where_torchvision_puts_it(folder):
     assert Flowers102().find(folder) == folder
     (folder / "flowers-102" / "setid.mat").unlink()

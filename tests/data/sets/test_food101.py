@@ -36,12 +36,6 @@ def test_every_image_has_the_label_of_its_dish(folder, tiny_images, split, label
     assert dict(zip(tiny_images.levels(files), files.labels["class"].tolist(), strict=True)) == label_of_level
 
 
-def test_published_numbers():
-    assert Food101().counts == {"train": 101 * 750, "test": 101 * 250}
-    assert Food101().num_classes == {"class": 101}
-    assert Food101().metric == "top1"
-
-
 def test_found_where_torchvision_puts_it(folder):
     collection = Food101()
     assert collection.find(folder) == folder

@@ -38,13 +38,6 @@ def test_every_image_has_the_label_of_its_car(folder, tiny_images, split, label_
     assert dict(zip(tiny_images.levels(files), files.labels["class"].tolist(), strict=True)) == label_of_level
 
 
-def test_published_numbers():
-    collection = StanfordCars()
-    assert collection.counts == {"train": 8144, "test": 8041}
-    assert sum(collection.counts.values()) == 16185
-    assert collection.num_classes == {"class": 196}
-
-
 def test_found_below_the_data_root(folder):
     collection = StanfordCars()
     assert collection.find(folder.parent) == folder

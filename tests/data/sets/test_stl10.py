@@ -36,13 +36,6 @@ def written(tmp_path, monkeypatch):
     return tmp_path / "root", content
 
 
-def test_the_published_numbers():
-    collection = STL10()
-    assert collection.counts == {"train": 5_000, "test": 8_000}
-    assert collection.num_classes == {"class": 10}
-    assert (collection.metric, collection.channels, collection.image_size) == ("top1", 3, 96)
-
-
 def test_the_labelled_files_are_verified_and_the_unlabelled_ones_left_out():
     lists = LabelledSTL10.train_list + LabelledSTL10.test_list
     assert [file for file, _ in lists] == ["train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin"]

@@ -31,13 +31,6 @@ def written(web, monkeypatch):
     return folder, content
 
 
-def test_the_published_numbers():
-    assert SVHN().counts == {"train": 73_257, "test": 26_032}
-    assert SVHN(extra=True).counts == {"train": 604_388, "test": 26_032}
-    assert SVHN().num_classes == {"class": 10}
-    assert (SVHN().metric, SVHN().channels, SVHN().image_size) == ("top1", 3, 32)
-
-
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_images_are_upright_and_the_digit_0_is_class_0(written, split):
     root, content = written
