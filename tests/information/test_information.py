@@ -90,6 +90,7 @@ def test_an_estimator_of_pixels_names_them_in_its_row(run_dir):
             ["estimator@ty=[noisy_channel]"],
             "needs noise on y, and classes have none; choose it with estimator@xt",
         ),
+        (["estimator@ty=[gaussian]"], "one-hot classes sum to 1; leave 0 out of its shrinkages"),
         (["estimator@xt=[classifier]"], "asks about images; choose it with estimator@ty"),
         (["noise=[1,0]"], "needs noise on the features, and noise is 0; set noise=0.5"),
         (

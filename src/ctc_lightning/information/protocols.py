@@ -168,7 +168,7 @@ class LabelInformation(_CrossFitted):
         max_images: likewise.
 
     Raises:
-        ValueError: the estimator needs noise on y, which classes have not.
+        ValueError: the estimator needs noise on y or independent dimensions, which classes have not.
     """
 
     version = 1
@@ -180,6 +180,12 @@ class LabelInformation(_CrossFitted):
             raise ValueError(
                 f"information: {type(estimator).__name__} needs noise on y, and classes have none; choose it "
                 "with estimator@xt, or another estimator@ty."
+            )
+        if estimator.needs == "independent":
+            raise ValueError(
+                f"information: {type(estimator).__name__} without shrinkage needs independent dimensions "
+                "of y, and one-hot classes sum to 1; leave 0 out of its shrinkages, or choose another "
+                "estimator@ty."
             )
 
     def measure(self, task: Task) -> list[Measured]:

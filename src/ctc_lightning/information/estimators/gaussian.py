@@ -5,6 +5,7 @@ N: pairs, V: those of the inner split, C: dimensions of x, E: dimensions of y, J
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -46,6 +47,11 @@ class Gaussian(Estimator):
         in_range("Gaussian", "(0, 1)", example=0.2, validation=validation)
         self.shrinkages = [float(shrinkage) for shrinkage in shrinkages]
         self.validation = validation
+
+    @property
+    def needs(self) -> Literal["independent"] | None:  # type: ignore[override]
+        """Without shrinkage, dimensions that follow from others have no density."""
+        return "independent" if 0 in self.shrinkages else None
 
     def fit(self, train: Pairs, *, seed: int) -> "FittedGaussian":
         """Choose s, then fit μ and Σ; ``seed`` draws the inner split."""

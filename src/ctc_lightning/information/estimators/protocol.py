@@ -68,7 +68,8 @@ class Estimator(Versioned, ABC):
         uses_x: whether it looks at x.
         saturates: whether I(x; y) may lie far above a ceiling that the value is near; of a ceiling that is
             H(y) it may not.
-        needs: what y must be: features with ``noise`` of a known size, or ``classes``; None: anything.
+        needs: what y must be: features with ``noise`` of a known size, ``classes``, or dimensions that do not
+            follow from each other (``independent``), as one-hot classes do; None: anything.
         settings: everything that its numbers depend on: all constructor arguments by name.
         version: of its code, see `Versioned`.
     """
@@ -77,7 +78,7 @@ class Estimator(Versioned, ABC):
     learns: ClassVar[bool] = True
     uses_x: ClassVar[bool] = True
     saturates: ClassVar[bool] = True
-    needs: ClassVar[Literal["noise", "classes"] | None] = None
+    needs: Literal["noise", "classes", "independent"] | None = None
 
     @abstractmethod
     def fit(self, train: Pairs, *, seed: int) -> Fitted:
