@@ -13,10 +13,16 @@ from ctc_lightning import train
 PROBE = "callbacks.transfer_probe"
 FAST = [
     "debug=fast", "trainer.max_epochs=2", "num_threads=1", "trainer.enable_progress_bar=false",
-    "data.style.image_size=16", "data.style.max_shift=2",
     f"{PROBE}.targets=[hue,fine]", f"~{PROBE}.protocols.knn", f"~{PROBE}.protocols.standardised",
 ]  # fmt: skip
+SMALL_GLYPHS = ["data.style.image_size=16", "data.style.max_shift=2"]
 KILLED = Path(__file__).with_name("killed.py")
+
+
+def fast(*arguments):
+    """The command line of a sweep of trainings that take a second each."""
+    glyphs = not any(word.startswith("data=") for word in arguments)
+    return ["-m", *FAST, *(SMALL_GLYPHS if glyphs else []), *arguments]
 
 
 @pytest.fixture
@@ -26,7 +32,7 @@ def sweep(tmp_path):
     def run(*arguments, killed=None):
         program = str(KILLED) if killed else "train"
         moment = {"KILL_RUN": killed[0], "KILL_EPOCH": str(killed[1])} if killed else {}
-        return programs.run(program, "-m", *FAST, *arguments, cwd=tmp_path, **moment)
+        return programs.run(program, *fast(*arguments), cwd=tmp_path, **moment)
 
     return run
 
@@ -38,7 +44,7 @@ def sweep_here(tmp_path, monkeypatch, capsys, caplog):
     def run(*arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # restored afterwards, as is the next
-        monkeypatch.setattr(sys, "argv", ["train.py", "-m", *FAST, *arguments])
+        monkeypatch.setattr(sys, "argv", ["train.py", *fast(*arguments)])
         caplog.clear()
         threads, code = torch.get_num_threads(), 0
         try:
