@@ -187,7 +187,7 @@ def test_draws_depend_on_the_seed_alone():
     [
         ({"strengths": []}, r"strengths is \[\]; give at least one value"),
         ({"strengths": [1.0, 0.0]}, "give at least one value, each above 0"),
-        ({"strengths": [math.inf]}, "give at least one value, each above 0"),
+        ({"strengths": [math.inf]}, "give at least one value, each a finite number, above 0"),
         ({"validation": 0.0}, "validation is 0.0; it must be above 0 and below 1"),
         ({"validation": 1.0}, "validation is 1.0; it must be above 0 and below 1"),
         ({"hidden_dim": 0}, "hidden_dim is 0; it must be a whole number of at least 1, or null"),
